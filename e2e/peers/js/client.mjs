@@ -1,0 +1,208 @@
+// Starts a js-libp2p peer as a child process and talks to it: what tests and benchmarks import. Runs on Node 20; the child on the Node 22
+// that setup.mjs finds.
+
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { ensureJsPeer } from './setup.mjs'
+
+const READY_TIMEOUT = 30_000
+const COMMAND_TIMEOUT = 60_000
+const STOP_TIMEOUT = 5000
+/** What is kept of the child's stderr for the message of an error. */
+const STDERR_KEPT = 64 * 1024
+
+/**
+ * @typedef {import('./connections.mjs').JsConnectionInfo} JsConnectionInfo
+ *
+ * @typedef {{
+ *   listen?: string[],
+ *   relay?: string | string[],
+ *   relayServer?: boolean,
+ *   limits?: boolean,
+ *   debug?: string,
+ *   readyTimeout?: number,
+ * }} JsPeerOptions
+ * `listen`: multiaddrs, also /p2p-circuit and /webrtc. `relay`: relays to reserve a slot on before the peer is ready. `relayServer`: be a
+ * circuit relay v2, with `limits: false` one that limits no circuit. `debug`: js-libp2p's DEBUG patterns, written to `stderr`.
+ *
+ * @typedef {{ timeout?: number }} CommandOptions
+ *
+ * @typedef {{
+ *   peerId: string,
+ *   addresses: string[],
+ *   pid: number,
+ *   readonly stderr: string,
+ *   currentAddresses: () => Promise<string[]>,
+ *   dial: (target: string, options?: CommandOptions) => Promise<JsConnectionInfo & { ms: number }>,
+ *   ping: (target: string, options?: CommandOptions) => Promise<{ ms: number, rtt: number }>,
+ *   echo: (target: string, options: { bytes: number, protocol?: string, seed?: number } & CommandOptions) =>
+ *     Promise<{ ms: number, openMs: number, bytes: number, sha256: string }>,
+ *   perf: (target: string, options: { upload?: number, download?: number } & CommandOptions) =>
+ *     Promise<{ openMs: number, uploadMs: number, downloadMs: number, uploadMBps: number, downloadMBps: number }>,
+ *   identify: (target: string, options?: CommandOptions) => Promise<{
+ *     peerId: string, agentVersion: string | null, protocolVersion: string | null, listenAddrs: string[], observedAddr: string | null,
+ *     protocols: string[], signedAddrs: string[] | null,
+ *   }>,
+ *   connections: () => Promise<JsConnectionInfo[]>,
+ *   reservations: () => Promise<string[]>,
+ *   hangUp: (peerId: string) => Promise<void>,
+ *   closeConnection: (connectionId: string) => Promise<void>,
+ *   stop: () => Promise<void>,
+ *   kill: () => Promise<void>,
+ *   [Symbol.asyncDispose]: () => Promise<void>,
+ * }} JsPeer
+ * A target is a multiaddr or a peer id. `dial` always dials (js-libp2p may still hand back a connection that it has); the others use an
+ * open connection to the target, a direct one first, and dial only without one. `kill` ends the process without a goodbye.
+ */
+
+/**
+ * @param {JsPeerOptions} [options]
+ * @returns {Promise<JsPeer>} once it listens, and has a slot on each relay
+ */
+export async function spawnJsPeer(options = {}) {
+  const { node, dir } = await ensureJsPeer()
+  const child = spawn(node, [join(dir, 'peer.mjs'), '--json', ...flagsFor(options)], {
+    cwd: dir,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, DEBUG: options.debug ?? '', DEBUG_COLORS: 'no', NODE_OPTIONS: '' },
+  })
+  const killWithUs = () => child.kill('SIGKILL')
+  process.once('exit', killWithUs)
+
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr = options.debug === undefined ? (stderr + text).slice(-STDERR_KEPT) : stderr + text
+  })
+
+  /** @type {Map<number, { resolve: (value: any) => void, reject: (err: Error) => void, timer: NodeJS.Timeout }>} */
+  const pending = new Map()
+  /** @type {Error | undefined} */
+  let gone
+  const exited = new Promise((resolve) => {
+    const onGone = (/** @type {string} */ how) => {
+      if (gone !== undefined) {
+        return
+      }
+      gone = new Error(`the js-libp2p peer ${how}${stderr && `:\n${stderr.trim()}`}`)
+      process.removeListener('exit', killWithUs)
+      for (const { reject, timer } of pending.values()) {
+        clearTimeout(timer)
+        reject(gone)
+      }
+      pending.clear()
+      resolve(undefined)
+    }
+    child.on('error', (err) => onGone(`could not be started (${err.message})`))
+    child.on('close', (code, signal) => onGone(`ended (${signal ?? code})`))
+  })
+  // a write to a child that has just gone: 'close' says all there is to say
+  child.stdin.on('error', () => {})
+
+  const READY = 0
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id = READY, result, error, ...ready } = JSON.parse(line)
+    const waiting = pending.get(id)
+    if (waiting === undefined) {
+      return
+    }
+    pending.delete(id)
+    clearTimeout(waiting.timer)
+    if (error !== undefined) {
+      waiting.reject(revive(error))
+    } else {
+      waiting.resolve(id === READY ? ready : result)
+    }
+  })
+
+  /**
+   * @param {number} id
+   * @param {string} what
+   * @param {number} ms
+   * @returns {Promise<any>}
+   */
+  const answer = (id, what, ms) =>
+    new Promise((resolve, reject) => {
+      if (gone !== undefined) {
+        reject(gone)
+        return
+      }
+      const timer = setTimeout(() => {
+        pending.delete(id)
+        reject(new Error(`the js-libp2p peer did not answer within ${ms} ms: ${what}${stderr && `\n${stderr.slice(-4000).trim()}`}`))
+      }, ms)
+      pending.set(id, { resolve, reject, timer })
+    })
+
+  let last = READY
+  const command = (/** @type {string} */ cmd, /** @type {Record<string, unknown>} */ args = {}, timeout = COMMAND_TIMEOUT) => {
+    const id = ++last
+    // the peer gives up first, so that its own error is the one that is seen
+    const answered = answer(id, cmd, timeout + 2000)
+    child.stdin.write(`${JSON.stringify({ id, cmd, timeout, ...args })}\n`)
+    return answered
+  }
+  const end = async (/** @type {NodeJS.Signals} */ signal) => {
+    if (gone === undefined) {
+      child.kill(signal)
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT)
+      await exited
+      clearTimeout(timer)
+    }
+  }
+  const stop = () => end('SIGTERM')
+
+  let ready
+  try {
+    ready = await answer(READY, 'start', options.readyTimeout ?? READY_TIMEOUT)
+  } catch (err) {
+    await end('SIGKILL')
+    throw err
+  }
+
+  return {
+    peerId: ready.peerId,
+    addresses: ready.addresses,
+    pid: /** @type {number} */ (child.pid),
+    get stderr() {
+      return stderr
+    },
+    currentAddresses: () => command('addresses'),
+    dial: (target, { timeout } = {}) => command('dial', { target }, timeout),
+    ping: (target, { timeout } = {}) => command('ping', { target }, timeout),
+    echo: (target, { timeout, ...args }) => command('echo', { target, ...args }, timeout),
+    perf: (target, { timeout, ...args }) => command('perf', { target, ...args }, timeout),
+    identify: (target, { timeout } = {}) => command('identify', { target }, timeout),
+    connections: () => command('connections'),
+    reservations: () => command('reservations'),
+    hangUp: (target) => command('hangUp', { target }),
+    closeConnection: (connection) => command('hangUp', { connection }),
+    stop,
+    kill: () => end('SIGKILL'),
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/**
+ * @param {JsPeerOptions} options
+ * @returns {string[]}
+ */
+function flagsFor({ listen = [], relay = [], relayServer = false, limits = true }) {
+  return [
+    ...listen.flatMap((address) => ['--listen', address]),
+    ...[relay].flat().flatMap((address) => ['--relay', address]),
+    ...(relayServer ? ['--relay-server'] : []),
+    ...(limits ? [] : ['--no-limits']),
+  ]
+}
+
+/**
+ * @param {{ name: string, message: string, errors?: any[] }} error
+ * @returns {Error}
+ */
+function revive({ name, message, errors }) {
+  const detail = errors?.map((one) => `\n  ${one.name}: ${one.message}`).join('') ?? ''
+  const err = errors === undefined ? new Error(message) : new AggregateError(errors.map(revive), `${message}${detail}`)
+  err.name = name
+  return err
+}

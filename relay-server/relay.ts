@@ -1,0 +1,128 @@
+/**
+ * The relay: a node that lends its address to peers that have none, and its HTTP side.
+ *
+ *   startRelay ─▶ identity ─▶ node (identify, ping, relay) ─▶ listeners ─▶ ready ── stop() ─▶ draining ─▶ stopped
+ *
+ * Draining: no new connections; every connection gets a go-away and then WebSocket close 1001; what has not gone by then
+ * is dropped. Within STOP_TIMEOUT and WS_CLOSE_TIMEOUT it is over.
+ *
+ * Bounds: the configuration's (config.ts), and those that every protocol has.
+ */
+
+import { encapsulate, type Multiaddr, withoutPeerId } from '../src/engine/codec/multiaddr.ts'
+import { webSocketTarget } from '../src/engine/codec/web-socket-url.ts'
+import { Node } from '../src/engine/net/node.ts'
+import type { Limit, NetEvent } from '../src/engine/net/service.ts'
+import { identifyService } from '../src/engine/protocols/identify/service.ts'
+import { pingService } from '../src/engine/protocols/ping/service.ts'
+import { relayServer } from '../src/engine/protocols/relay/hop.ts'
+import { nodeHost } from '../src/node/host.ts'
+import { loadIdentity, newIdentity } from '../src/node/identity.ts'
+import { reachableAddresses } from '../src/node/interfaces.ts'
+import { listenWs, type WsListener } from '../src/node/ws-listener.ts'
+import type { RelayConfig } from './config.ts'
+import { answerHttp, type RelayStatus } from './http.ts'
+
+export interface Relay {
+  readonly peerId: string
+  /** What peers dial, `/p2p/<peerId>` included. */
+  readonly addresses: readonly string[]
+  /** `http://…` of the first listener, and the URL that `createPeer` is given unless a public one is announced. */
+  readonly http: string
+  /** What `createPeer` is given: `http` or the announced `https://…`. */
+  readonly url: string
+  status(): RelayStatus
+  /** Drains and resolves when every port is free. */
+  stop(): Promise<void>
+}
+
+/** Inbound connections being secured: a few round trips each, so this is every tab of a lecture hall at once. */
+const MAX_PENDING = 512
+/** Sockets beside those of connections: the status page, and connections that are refused. */
+const SPARE_SOCKETS = 512
+
+/** Starts a relay. Throws ERR_LISTEN where a port is taken, ERR_INVALID_KEY and ERR_STORE for the identity. */
+export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent) => void = () => {}): Promise<Relay> => {
+  const began = performance.now()
+  const key = config.data === undefined ? newIdentity() : await loadIdentity(config.data)
+  const server = relayServer({
+    maxReservations: config.maxReservations,
+    maxCircuits: config.maxCircuits,
+    maxCircuitsPerPeer: config.maxCircuitsPerPeer,
+    reservationTtl: config.reservationDuration * 1000,
+    ...limitOf(config),
+  })
+  const node = new Node({
+    host: nodeHost(key),
+    services: [identifyService(), pingService(), server.service],
+    transports: [],
+    limits: { max: config.maxConnections, maxIncomingPending: MAX_PENDING },
+    onEvent,
+  })
+  let addresses: readonly string[] = []
+  let url = ''
+  const status = (): RelayStatus => ({
+    peerId: node.self,
+    addresses,
+    url,
+    reservations: server.counters.reservations,
+    circuits: server.counters.circuits,
+    connections: node.connections().length,
+    uptime: Math.floor((performance.now() - began) / 1000),
+  })
+
+  node.start()
+  const listeners: WsListener[] = []
+  const stop = async (): Promise<void> => {
+    for (const listener of listeners) listener.stopAccepting()
+    await new Promise<void>((done) => node.stop(done))
+    await Promise.all(listeners.map((listener) => listener.close()))
+  }
+  try {
+    for (const address of config.listen) {
+      listeners.push(
+        await listenWs(address, {
+          accept: (link) => node.accept(link),
+          request: answerHttp(status),
+          maxSockets: config.maxConnections + SPARE_SOCKETS,
+          trustProxy: config.trustProxy,
+        }),
+      )
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+
+  const bound = listeners.map((listener) => listener.address)
+  const announced =
+    config.announce.length > 0 ? config.announce.map((each) => withoutPeerId(each) ?? each) : bound.flatMap(reachableAddresses)
+  node.announce('listen', announced)
+  addresses = announced.map((address) => encapsulate(address, `/p2p/${node.self}`).text)
+  const http = httpUrl(bound[0] as Multiaddr)
+  const published = config.announce.map(httpUrl).find((each) => each !== '')
+  url = published ?? http
+  let stopping: Promise<void> | undefined
+  return { peerId: node.self, addresses, http, url, status, stop: () => (stopping ??= stop()) }
+}
+
+/** Absent where nothing is limited: peers take a circuit with a limit for a stopgap. */
+const limitOf = ({ circuitDuration, circuitBytes }: RelayConfig): { limit?: Limit } => {
+  if (circuitDuration === 0 && circuitBytes === 0) return {}
+  return {
+    limit: {
+      ...(circuitDuration === 0 ? {} : { duration: circuitDuration * 1000 }),
+      ...(circuitBytes === 0 ? {} : { data: circuitBytes }),
+    },
+  }
+}
+
+/** The URL of a WebSocket address for people: this machine by its name where any address will do; empty where there is none. */
+const httpUrl = (address: Multiaddr): string => {
+  const target = webSocketTarget(address)
+  if (target === undefined) return ''
+  return target.url
+    .replace(/^ws/, 'http')
+    .replace(/\/\/(0\.0\.0\.0|127\.0\.0\.1|\[::\]|\[::1\])(?=[:/])/, '//localhost')
+    .replace(/\/$/, '')
+}

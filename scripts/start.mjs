@@ -1,0 +1,117 @@
+/**
+ * `npm start`: builds, starts the relay and serves the examples; Ctrl-C stops both.
+ *
+ *   npm start -- --port 5173 --relay-port 9090
+ *
+ * The pages expect the relay on port 9090 of the host they came from; with another port, the printed URL tells them.
+ */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { createServer } from 'vite'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values } = parseArgs({ options: { port: { type: 'string', default: '5173' }, 'relay-port': { type: 'string', default: '9090' } } })
+const port = Number(values.port)
+const relayPort = Number(values['relay-port'])
+
+/** @param {string} line @returns {never} */
+const giveUp = (line) => {
+  console.error(line)
+  process.exit(1)
+}
+
+/**
+ * Whether something answers there. Asked before anything is built, on both families: a server on the other one would get our visitors.
+ *
+ * @param {number} port
+ */
+const inUse = async (port) => {
+  const answers = ['127.0.0.1', '::1'].map(
+    (host) =>
+      new Promise((done) => {
+        const socket = connect({ port, host })
+        socket.once('connect', () => done(true)).once('error', () => done(false))
+        socket.once('connect', () => socket.destroy())
+      }),
+  )
+  return (await Promise.all(answers)).includes(true)
+}
+
+for (const [what, number, flag] of /** @type {const} */ ([
+  ['the relay', relayPort, '--relay-port'],
+  ['the examples', port, '--port'],
+])) {
+  if (!Number.isInteger(number) || number < 1 || number > 65_535) giveUp(`${flag} takes a port from 1 to 65535`)
+  if (await inUse(number))
+    giveUp(`Port ${number}, for ${what}, is in use: stop what runs there, or choose another with \`npm start -- ${flag} …\``)
+}
+
+const build = spawn(process.execPath, [`${root}scripts/build.mjs`], { stdio: 'inherit' })
+const [built] = await once(build, 'close')
+if (built !== 0) process.exit(typeof built === 'number' ? built : 1)
+
+// Its own group: Ctrl-C reaches us alone, and we stop things in order.
+const relay = spawn(process.execPath, [`${root}dist/relay/cli.js`, '--json', '--listen', `/ip4/0.0.0.0/tcp/${relayPort}/ws`], {
+  cwd: root,
+  stdio: ['ignore', 'pipe', 'inherit'],
+  detached: process.platform !== 'win32',
+})
+process.on('exit', () => relay.kill('SIGKILL'))
+
+let stopping = false
+/** @type {import('vite').ViteDevServer | undefined} */
+let server
+/** @param {number} code */
+const stop = async (code) => {
+  if (stopping) return
+  stopping = true
+  if (relay.exitCode === null && relay.signalCode === null) {
+    const gone = once(relay, 'exit')
+    relay.kill('SIGTERM')
+    setTimeout(() => relay.kill('SIGKILL'), 5_000).unref()
+    await gone
+  }
+  await server?.close()
+  process.exit(code)
+}
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => void stop(0))
+relay.on('exit', (code, signal) => {
+  if (!stopping) {
+    console.error(`The relay ended (${signal ?? `exit ${code}`}).`)
+    void stop(1)
+  }
+})
+
+/** @type {{ peerId: string, addresses: string[], http: string }} */
+const ready = await new Promise((done) => {
+  createInterface({ input: relay.stdout }).once('line', (line) => {
+    try {
+      done(JSON.parse(line))
+    } catch {
+      console.error(`The relay said ${line}`)
+      void stop(1)
+    }
+  })
+})
+
+server = await createServer({ configFile: `${root}vite.config.ts`, server: { port, strictPort: true }, logLevel: 'warn' })
+try {
+  await server.listen()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  await stop(1)
+}
+
+const query = relayPort === 9090 ? '' : `?relay=${encodeURIComponent(`http://localhost:${relayPort}`)}`
+console.log(`
+  Relay     http://localhost:${relayPort}   ${ready.peerId}
+  Examples  http://localhost:${port}/${query}
+
+  Open the chat twice: http://localhost:${port}/chat/${query}
+  Ctrl-C stops both.
+`)

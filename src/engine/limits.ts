@@ -1,0 +1,213 @@
+/**
+ * Every limit of the engine, each with its reason. What is refused, and when, is decided here and nowhere else.
+ * Sizes are bytes and times milliseconds unless the name says otherwise.
+ */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+// ── codecs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+/** A relayed WebTransport address with two certhashes takes 250; an http-path may be long. go has no bound, frames do. */
+export const MULTIADDR_MAX_BYTES = 2 * KiB
+
+// ── multistream-select ─────────────────────────────────────────────────────────────────────────────────────────
+/** go and js refuse longer lines; a protocol name is a path, not a document. */
+export const MSS_MAX_LINE = 1024
+/** A remote that proposes more than this is not negotiating. */
+export const MSS_MAX_ROUNDS = 64
+/** js gives 10 s, go 15: the shorter one fails before the remote does, with our message. */
+export const MSS_TIMEOUT = 10_000
+
+// ── upgrade ────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Security and muxer together. */
+export const UPGRADE_TIMEOUT = 10_000
+/** One dial, all its addresses. */
+export const DIAL_TIMEOUT = 30_000
+/** One address of a dial: the socket and the upgrade. */
+export const DIAL_ADDRESS_TIMEOUT = 10_000
+/** Addresses tried for one peer: more is a flood, not a choice. */
+export const DIAL_MAX_ADDRESSES = 25
+
+// ── Noise (specs: noise/README.md) ─────────────────────────────────────────────────────────────────────────────
+/** A Noise message's length is 16 bits (Noise §3). */
+export const NOISE_MAX_MESSAGE = 65_535
+/** Less the tag. */
+export const NOISE_MAX_PLAINTEXT = NOISE_MAX_MESSAGE - 16
+/** Muxers read from a handshake payload; go caps at the same. */
+export const NOISE_MAX_MUXERS = 100
+/** Certificate hashes read from one: a WebTransport server has two or three certificates at a time. */
+export const NOISE_MAX_CERTHASHES = 32
+
+// ── yamux (specs: yamux/README.md) ─────────────────────────────────────────────────────────────────────────────
+/** Credit that each direction of a stream begins with (specification: 256 KiB). */
+export const YAMUX_INITIAL_WINDOW = 256 * KiB
+/** go and js grow to the same; more buys nothing at a page's speeds. */
+export const YAMUX_MAX_WINDOW = 16 * MiB
+/** All receive windows of one connection together, so that many streams can't add up to the machine's memory. */
+export const YAMUX_MAX_WINDOWS = 64 * MiB
+/** One data frame we send: with its 12-byte header it fills one Noise message exactly. */
+export const YAMUX_MAX_FRAME = NOISE_MAX_PLAINTEXT - 12
+/** Streams that the remote may hold open; beyond, new ones are reset. js allows 1,000 too. */
+export const YAMUX_MAX_INBOUND = 1_000
+/** Streams we opened that the remote has not acknowledged: go and rust refuse beyond 256. */
+export const YAMUX_MAX_UNACKED = 256
+/** Bytes a stream queues for sending before its writer must wait: one initial window. */
+export const YAMUX_SEND_QUEUE = 256 * KiB
+/** Bytes of control frames (acks, window updates, resets) waiting to go out; a remote that provokes more is ended. */
+export const YAMUX_MAX_CONTROL = 256 * KiB
+/** Streams that we hold open: rust ends the whole connection beyond 512 in both directions together. Further opens wait. */
+export const YAMUX_MAX_OUTBOUND = 400
+/** Opens that wait for one of the two limits above; beyond, an open fails. */
+export const YAMUX_MAX_WAITING = 1_024
+/** Ranges of ids that the remote passed over and may still open: go and rust open out of order, rust holds 512 streams at most. */
+export const YAMUX_MAX_GAPS = 512
+/** A received piece that would keep a buffer of more than this many times its size alive is copied out of it. */
+export const YAMUX_MAX_PINNED = 16
+/** go and js ping as often; also keeps NATs and proxies from forgetting the connection. */
+export const YAMUX_PING_INTERVAL = 30_000
+/** How long nothing at all may arrive after a ping before the connection counts as dead. */
+export const YAMUX_PING_TIMEOUT = 30_000
+/** What `close` may take: queued data, go-away, the end of the channel below. */
+export const YAMUX_CLOSE_TIMEOUT = 5_000
+/** How long the channel below may take to carry a go-away that says why we give up. */
+export const YAMUX_GO_AWAY_TIMEOUT = 1_000
+/** Bytes taken from the machine for one gathered write. */
+export const YAMUX_PULL = 256 * KiB
+
+// ── streams on native muxers (specs: webrtc/README.md) ─────────────────────────────────────────────────────────
+/** One data-channel message with its length prefix; the specification's bound, whatever SCTP negotiated. */
+export const RTC_MAX_MESSAGE = 16 * KiB
+/** go sends up to 257 KiB: be liberal in what is accepted. */
+export const RTC_MAX_RECEIVED = 257 * KiB
+/** `bufferedAmount` at which a writer waits: two round trips' worth at 40 MB/s, well below Chromium's 16 MiB limit. */
+export const RTC_SEND_BUFFER = 1 * MiB
+/** What a sender without flow control may have in our memory per stream before it is reset (js: 4 MiB). */
+export const RTC_RECEIVE_BUFFER = 4 * MiB
+/** js and go wait as long for FIN_ACK. */
+export const RTC_FIN_ACK_TIMEOUT = 10_000
+/** The same towards a remote that is known never to send it (rust): time for what is under way to arrive. */
+export const RTC_FIN_ACK_BRIEF = 500
+/** Streams that the remote may hold open on one WebRTC connection. */
+export const RTC_MAX_INBOUND = 256
+/** Credit of a stream towards a peer that knows our flow control: 10 MB/s at a round trip of 100 ms. */
+export const RTC_CREDIT = 1 * MiB
+/** What may be sent before the remote has shown whether it knows flow control; also the least that is ever granted. */
+export const RTC_UNGRANTED = 256 * KiB
+/** Grants of one connection together; streams beyond get RTC_UNGRANTED each. */
+export const RTC_MAX_GRANTS = 64 * MiB
+/** Unread bytes of one connection together: the full grants and RTC_MAX_INBOUND small ones. Stops floods without flow control. */
+export const RTC_MAX_UNREAD = 128 * MiB
+/** A connection that closes waits this long for its last FIN_ACKs: a round trip, even a slow one, and not a dead peer. */
+export const RTC_CLOSE_TIMEOUT = 1_000
+
+// ── connections and streams ────────────────────────────────────────────────────────────────────────────────────
+/** A page: browsers allow some 500 peer connections and 255 sockets. The relay sets its own. */
+export const CONNECTIONS_MAX = 100
+export const CONNECTIONS_MAX_PER_PEER = 8
+/** Inbound connections between accept and the end of their upgrade. */
+export const CONNECTIONS_MAX_PENDING_INBOUND = 32
+/** Streams of one protocol on one connection that the remote may have open, unless the service says otherwise. */
+export const STREAMS_MAX_INBOUND = 32
+
+// ── WebSocket (specs: websockets/README.md) ────────────────────────────────────────────────────────────────────
+/** `bufferedAmount` at which a writer waits: with the poll below some 100 MB/s, more than a socket of a page carries. */
+export const WS_SEND_BUFFER = 1 * MiB
+/** How often a page looks whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
+export const WS_DRAIN_POLL = 10
+/** Received bytes not yet used at which a socket of Node is paused. */
+export const WS_RECEIVE_WINDOW = 256 * KiB
+/** The same in a page, where a socket can't be paused: beyond, it is closed. The muxer's windows stay far below. */
+export const WS_RECEIVE_MAX = 16 * MiB
+/** One message we send: larger writes are cut, so that the receiver can begin before all of it has come. */
+export const WS_MAX_SENT = 256 * KiB
+/** One message we take. Noise frames have 64 KiB, and rust packs up to 192 KiB of them into one. */
+export const WS_MAX_MESSAGE = 1 * MiB
+/** Proxies cut what is idle for 60 s; a socket that answered no ping until the next one is gone. */
+export const WS_PING_INTERVAL = 30_000
+/** How long the remote may take to answer a close before the socket is destroyed. */
+export const WS_CLOSE_TIMEOUT = 2_000
+/** The HTTP request that becomes a WebSocket, headers and all; slower ones hold sockets open for nothing. */
+export const WS_HANDSHAKE_TIMEOUT = 10_000
+
+// ── the border between threads ─────────────────────────────────────────────────────────────────────────────────
+/** Credit of one byte pipe across the port, each way. */
+export const PIPE_CREDIT = 256 * KiB
+
+// ── identify (specs: identify/README.md) ───────────────────────────────────────────────────────────────────────
+/** rust reads only the first frame and at most this. */
+export const IDENTIFY_MAX_SENT = 4 * KiB
+/** go and js send frames of up to 8 KiB. */
+export const IDENTIFY_MAX_FRAME = 8 * KiB
+export const IDENTIFY_MAX_FRAMES = 10
+export const IDENTIFY_MAX_PROTOCOLS = 1_024
+export const IDENTIFY_MAX_ADDRESSES = 500
+export const IDENTIFY_TIMEOUT = 5_000
+
+// ── ping ───────────────────────────────────────────────────────────────────────────────────────────────────────
+export const PING_TIMEOUT = 10_000
+export const PING_MAX_INBOUND = 2
+
+// ── circuit relay v2 (specs: relay/circuit-v2.md) ──────────────────────────────────────────────────────────────
+export const RELAY_MAX_FRAME = 4 * KiB
+/** Answering RESERVE takes one signature; CONNECT waits for the target. */
+export const RELAY_RESERVE_TIMEOUT = 10_000
+export const RELAY_CONNECT_TIMEOUT = 30_000
+/** The relay's side. An app's own relay serves rooms of tabs: go's 128 reservations and 16 circuits are for strangers on a public node. */
+export const RELAY_MAX_RESERVATIONS = 1_024
+/** Circuits of all peers: two streams each, whose windows are what a circuit costs in memory. */
+export const RELAY_MAX_CIRCUITS = 4_096
+/** Circuits that begin or end at one peer: a page holds at most CONNECTIONS_MAX connections, and may dial anew before the old one is gone. */
+export const RELAY_MAX_CIRCUITS_PER_PEER = 128
+/** go and rust promise an hour, js two. */
+export const RELAY_RESERVATION_TTL = 3_600_000
+/** A reservation asked for again within this time is answered with the voucher it has: one signature a minute for each peer at most. */
+export const RELAY_VOUCHER_REUSE = 60_000
+/** Addresses of itself that a relay tells a client, so that they fit RELAY_MAX_FRAME beside the voucher. */
+export const RELAY_MAX_OFFERED_ADDRESSES = 16
+/** The client's side. Addresses announced for one relay: each is announced up to twice (with /webrtc), and identify has 4 KiB for all. */
+export const RELAY_MAX_ADDRESSES = 4
+/** Circuits that one relay may hand us at a time: as many as our own relay joins us in. */
+export const RELAY_MAX_INBOUND_CIRCUITS = 128
+/** Relays configured or found; each may cost a connection. */
+export const RELAY_MAX_WANTED = 16
+/** js refreshes five minutes ahead and never sooner than after 30 s; rust at three quarters of the time. */
+export const RELAY_REFRESH_AHEAD = 300_000
+export const RELAY_REFRESH_MIN = 30_000
+/** A relay may promise more, but is asked once a day whether it still knows us; timers end at 2^31 ms too. */
+export const RELAY_TTL_MAX = 86_400_000
+/** The wait before a lost relay is tried again grows from the first to the second with the time it has been away. */
+export const RELAY_RETRY_MIN = 1_000
+export const RELAY_RETRY_MAX = 60_000
+/** A relay that refused is full or does not want us: the first wait, doubled each time up to RELAY_RETRY_MAX. */
+export const RELAY_REFUSED_RETRY = 5_000
+/** A reservation held this long counts as the end of an outage; one that flaps keeps its growing waits. */
+export const RELAY_STABLE = 60_000
+
+// ── WebRTC signalling (specs: webrtc/webrtc.md) ────────────────────────────────────────────────────────────────
+/** An SDP of a data-channel session is under 1 KiB; js and browsers stay under 4. */
+export const SIGNALING_MAX_FRAME = 16 * KiB
+export const SIGNALING_MAX_CANDIDATES = 100
+export const SIGNALING_TIMEOUT = 30_000
+
+/** A relayed connection that a direct one replaced stays this long after its last stream, for streams still on their way. */
+export const RETIRE_GRACE = 1_000
+
+/** One address is tried alone this long before the next one starts beside it (Happy Eyeballs, RFC 8305 §5). */
+export const DIAL_HEAD_START = 250
+/** Peers remembered: the least recently seen go first. */
+export const PEER_STORE_MAX = 1_000
+/** Addresses remembered for one peer. */
+export const PEER_STORE_MAX_ADDRESSES = 25
+/** Orderly closing at `stop`: what has not closed by then is cut. */
+export const STOP_TIMEOUT = 2_000
+
+/** A remote has this long to end a stream whose conversation is over. */
+export const STREAM_FINISH_TIMEOUT = 10_000
+/** Offers of one connection's remote that are being answered at a time: one, and one that replaces it. */
+export const SIGNALING_MAX_INBOUND = 2
+
+/** Names of protocols that metrics keep apart: an application has tens. */
+export const METRICS_MAX_PROTOCOLS = 256
+
+/** Our own changes come in bursts (a reservation announces several addresses): they are pushed together. js waits 1 s. */
+export const IDENTIFY_PUSH_DELAY = 200

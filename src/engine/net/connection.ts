@@ -1,0 +1,187 @@
+/**
+ * Connection: an authenticated peer behind a multiplexer.
+ *
+ *            close()                     last stream gone
+ *   open ───────────────▶ closed    ┌──────────────────────▶ closed
+ *     │   abort(), muxer closed     │
+ *     └── retire() ─────▶ retiring ─┘   takes no new streams of ours; the remote's are still served
+ *
+ * Bounds: the muxer limits the streams of one connection, the registrar those of one protocol.
+ */
+
+import { TabmeshError } from '../../errors.ts'
+import type { Multiaddr } from '../codec/multiaddr.ts'
+import type { PeerId } from '../codec/peer-id.ts'
+import type { Cancel, Host } from '../host.ts'
+import { MSS_TIMEOUT, RETIRE_GRACE } from '../limits.ts'
+import type { Channel } from '../wire/channel.ts'
+import { converse } from '../wire/conversation.ts'
+import { answerProtocols } from '../wire/multistream.ts'
+import type { Muxer } from '../wire/muxer.ts'
+import type { Identified, Limit, TransportName } from './service.ts'
+import { type Direction, Stream } from './stream.ts'
+
+export interface ConnectionDetails {
+  readonly id: string
+  readonly remotePeer: PeerId
+  readonly remoteAddr: Multiaddr
+  readonly direction: Direction
+  readonly transport: TransportName
+  readonly limit: Limit | undefined
+  readonly encryption: string
+  /** Unix milliseconds. */
+  readonly openedAt: number
+}
+
+/** What a connection needs of the node around it. */
+export interface ConnectionOwner {
+  readonly host: Host
+  /** The protocols answered on this connection, in no order. */
+  answers(connection: Connection, protocol: string): boolean
+  onStream(stream: Stream): void
+  /** For the metrics: a stream of either side began, or is over. */
+  onStreamOpen(stream: Stream): void
+  onStreamClose(stream: Stream): void
+  /** Something that `ConnectionInfo` shows has changed. */
+  onChange(connection: Connection): void
+  onClose(connection: Connection, fault: TabmeshError | undefined): void
+}
+
+export class Connection {
+  readonly id: string
+  readonly remotePeer: PeerId
+  readonly remoteAddr: Multiaddr
+  readonly direction: Direction
+  readonly transport: TransportName
+  readonly limit: Limit | undefined
+  readonly encryption: string
+  readonly openedAt: number
+  readonly streams = new Set<Stream>()
+  identified: Identified | undefined
+  /** A ping was answered here: new streams prefer it over a relayed one. */
+  proven = false
+  /** Round trip in milliseconds, where a ping or the muxer has measured it. */
+  rtt: number | undefined
+  status: 'open' | 'retiring' | 'closed' = 'open'
+  readonly #muxer: Muxer
+  readonly #owner: ConnectionOwner
+  #streamCount = 0
+  #retireTimer: Cancel | undefined
+
+  constructor(details: ConnectionDetails, muxer: Muxer, owner: ConnectionOwner) {
+    this.id = details.id
+    this.remotePeer = details.remotePeer
+    this.remoteAddr = details.remoteAddr
+    this.direction = details.direction
+    this.transport = details.transport
+    this.limit = details.limit
+    this.encryption = details.encryption
+    this.openedAt = details.openedAt
+    this.#muxer = muxer
+    this.#owner = owner
+  }
+
+  /** Begins to serve the remote's streams; called once, when the node has taken the connection in. */
+  start(): void {
+    this.#muxer.attach({
+      onStream: (channel) => this.#answer(channel),
+      onClose: (fault) => this.#closed(fault),
+    })
+  }
+
+  get muxer(): string {
+    return this.#muxer.protocol
+  }
+
+  get limited(): boolean {
+    return this.limit !== undefined
+  }
+
+  get direct(): boolean {
+    return this.transport !== 'relay'
+  }
+
+  /**
+   * Opens a stream at once. Where the remote is known to speak the protocol, or nothing is known yet, no round trip is
+   * waited for; `ready` hears when the protocol is agreed or why it can't be.
+   */
+  openStream(protocols: readonly string[], ready?: (fault: TabmeshError | undefined) => void): Stream {
+    const known = this.identified?.protocols
+    const spoken = known === undefined ? protocols[0] : protocols.find((each) => known.includes(each))
+    const lazy = spoken !== undefined && (known !== undefined || protocols.length === 1)
+    const stream = this.#track('outbound', spoken ?? (protocols[0] as string), this.#muxer.open())
+    stream.negotiate(protocols, lazy, this.#owner.host, lazy ? undefined : ready)
+    if (lazy) ready?.(undefined)
+    return stream
+  }
+
+  /** Says goodbye, sends what is queued, closes. */
+  close(): void {
+    this.#muxer.close()
+  }
+
+  abort(fault: TabmeshError): void {
+    this.#muxer.abort(fault)
+  }
+
+  /** A ping was answered: its round trip in milliseconds. */
+  measured(rtt: number): void {
+    this.rtt = rtt
+    this.proven = true
+    this.#owner.onChange(this)
+  }
+
+  /** Takes no new streams; closes once the last one has been gone for RETIRE_GRACE. */
+  retire(): void {
+    if (this.status !== 'open') return
+    this.status = 'retiring'
+    this.#owner.onChange(this)
+    this.#closeWhenIdle()
+  }
+
+  #closeWhenIdle(): void {
+    this.#retireTimer?.()
+    this.#retireTimer = undefined
+    if (this.status !== 'retiring' || this.streams.size > 0) return
+    this.#retireTimer = this.#owner.host.after(RETIRE_GRACE, () => this.close())
+  }
+
+  #track(direction: Direction, protocol: string, channel: Channel): Stream {
+    this.#streamCount += 1
+    const stream = new Stream(`${this.id}/${this.#streamCount}`, this, direction, protocol, channel, () => {
+      this.streams.delete(stream)
+      this.#owner.onStreamClose(stream)
+      this.#closeWhenIdle()
+      this.#owner.onChange(this)
+    })
+    this.streams.add(stream)
+    this.#owner.onStreamOpen(stream)
+    this.#owner.onChange(this)
+    return stream
+  }
+
+  #answer(channel: Channel): void {
+    converse(
+      channel,
+      answerProtocols((protocol) => this.#owner.answers(this, protocol)),
+      this.#owner.host,
+      {
+        timeout: MSS_TIMEOUT,
+        what: 'answering a new stream',
+        done: (outcome) => {
+          if (!outcome.ok || this.status === 'closed') return
+          this.#owner.onStream(this.#track('inbound', outcome.value, channel))
+        },
+      },
+    )
+  }
+
+  #closed(fault: TabmeshError | undefined): void {
+    if (this.status === 'closed') return
+    this.status = 'closed'
+    this.#retireTimer?.()
+    const why = fault ?? new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${this.remotePeer} was closed`)
+    for (const stream of [...this.streams]) stream.abort(why)
+    this.#owner.onClose(this, fault)
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Dialer: one dial of one target over several addresses.
+ *
+ *   rank ──▶ start the first ──(it fails, or HEAD_START passes)──▶ start the next ──▶ …
+ *                    │
+ *                    └─ link ─▶ upgrade ─▶ the first connection wins, the others are given up
+ *
+ * Bounds: DIAL_MAX_ADDRESSES addresses, DIAL_ADDRESS_TIMEOUT for each, one deadline for all. A failed dial says why
+ * for each address it tried.
+ */
+
+import { TabmeshError } from '../../errors.ts'
+import { type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
+import type { PeerId } from '../codec/peer-id.ts'
+import type { Cancel } from '../host.ts'
+import { DIAL_ADDRESS_TIMEOUT, DIAL_HEAD_START, DIAL_MAX_ADDRESSES } from '../limits.ts'
+import type { Outcome } from '../wire/conversation.ts'
+import type { Connection } from './connection.ts'
+import type { Link, Net, Transport } from './service.ts'
+
+export interface DialPlan {
+  readonly net: Net
+  readonly transports: readonly Transport[]
+  readonly peer: PeerId | undefined
+  readonly addresses: readonly Multiaddr[]
+  /** Milliseconds for all of it. */
+  readonly timeout: number
+  /** Secures and registers a link; the returned function gives up. */
+  upgrade(link: Link, peer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void
+}
+
+/** Direct ways first, in the order given; through a relay only after a head start. */
+const rank = (address: Multiaddr): number => (address.parts.some((part) => part.name === 'p2p-circuit') ? 1 : 0)
+
+export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => void): Cancel => {
+  const { net } = plan
+  const { host } = net
+  const waiting = [...plan.addresses].sort((a, b) => rank(a) - rank(b)).slice(0, DIAL_MAX_ADDRESSES)
+  const faults: TabmeshError[] = []
+  const attempts = new Set<Cancel>()
+  let settled = false
+  let headStart: Cancel | undefined
+
+  const settle = (outcome: Outcome<Connection>): void => {
+    if (settled) return
+    settled = true
+    deadline()
+    headStart?.()
+    for (const cancel of attempts) cancel()
+    done(outcome)
+  }
+
+  const failed = (address: Multiaddr, fault: TabmeshError): void => {
+    if (settled) return
+    faults.push(new TabmeshError(fault.code, `${address.text}`, { cause: fault, remote: fault.remote, errors: fault.errors }))
+    if (attempts.size === 0 && waiting.length === 0) settle({ ok: false, fault: summarise(plan, faults) })
+    else startNext()
+  }
+
+  const startNext = (): void => {
+    headStart?.()
+    headStart = undefined
+    const address = waiting.shift()
+    if (address === undefined || settled) return
+    if (waiting.length > 0) headStart = host.after(DIAL_HEAD_START, startNext)
+    attempt(address)
+  }
+
+  const attempt = (address: Multiaddr): void => {
+    const transport = plan.transports.find((each) => each.matches(address))
+    if (transport === undefined) {
+      failed(address, new TabmeshError('ERR_NO_TRANSPORT', `nothing here dials ${address.text}`))
+      return
+    }
+    const timeout = Math.min(transport.timeout ?? DIAL_ADDRESS_TIMEOUT, plan.timeout)
+    let giveUp: Cancel = () => {}
+    const cancel = (): void => {
+      attempts.delete(cancel)
+      timer()
+      giveUp()
+    }
+    const fail = (fault: TabmeshError): void => {
+      if (!attempts.delete(cancel)) return
+      timer()
+      failed(address, fault)
+    }
+    const timer = host.after(timeout, () => {
+      const abandon = giveUp
+      fail(new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${timeout} ms`))
+      abandon()
+    })
+    attempts.add(cancel)
+    giveUp = transport.dial(address, net, (link) => {
+      if (!attempts.has(cancel)) return
+      if (!link.ok) return fail(link.fault)
+      const abandon = plan.upgrade(link.value, plan.peer ?? peerIdOf(address), (outcome) => {
+        if (!outcome.ok) return fail(outcome.fault)
+        attempts.delete(cancel)
+        timer()
+        settle(outcome)
+      })
+      giveUp = () => abandon(new TabmeshError('ERR_CONNECTION_CLOSED', 'another address was faster, or the dial was given up'))
+    })
+  }
+
+  const deadline = host.after(plan.timeout, () => {
+    const late = new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${plan.timeout} ms`, { errors: faults })
+    settle({ ok: false, fault: late })
+  })
+  startNext()
+  return () => settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
+}
+
+const summarise = (plan: DialPlan, faults: readonly TabmeshError[]): TabmeshError => {
+  const whom = plan.peer ?? plan.addresses[0]?.text ?? 'nobody'
+  const reasons = faults.map((fault) => `${fault.code} at ${fault.message.split(': ')[0]}`)
+  return new TabmeshError('ERR_DIAL_FAILED', `no address of ${whom} could be reached (${reasons.join('; ')})`, {
+    errors: faults,
+    cause: faults[0],
+  })
+}

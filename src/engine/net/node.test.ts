@@ -1,0 +1,259 @@
+import { describe, expect, it } from 'vitest'
+import type { TabmeshError } from '../../errors.ts'
+import { fromUtf8, utf8 } from '../codec/bytes.ts'
+import { parseMultiaddr } from '../codec/multiaddr.ts'
+import { identifyService } from '../protocols/identify/service.ts'
+import { pingService } from '../protocols/ping/service.ts'
+import { World, type WorldNode } from '../testing/world.ts'
+import type { Outcome } from '../wire/conversation.ts'
+import type { Connection } from './connection.ts'
+import type { Service } from './service.ts'
+import type { Stream } from './stream.ts'
+
+const echo: Service = {
+  name: 'echo',
+  protocols: { '/echo/1': {} },
+  onStream(stream) {
+    stream.attach({
+      onData(bytes) {
+        const { length } = bytes
+        stream.write(bytes)
+        stream.release(length)
+      },
+      onEnd: () => stream.end(),
+      onClose: () => {},
+    })
+  },
+}
+
+const peers = (seed: number): { world: World; a: WorldNode; b: WorldNode; ping: ReturnType<typeof pingService> } => {
+  const world = new World(seed)
+  const ping = pingService()
+  const a = world.node(() => ({ services: [identifyService(), ping] }))
+  const b = world.node(() => ({ services: [identifyService(), pingService(), echo] }))
+  return { world, a, b, ping }
+}
+
+/** Runs `begin` and then the world until it has called back. */
+const outcomeOf = <T>(world: World, begin: (done: (outcome: Outcome<T>) => void) => void): Outcome<T> => {
+  let got: Outcome<T> | undefined
+  begin((outcome) => {
+    got = outcome
+  })
+  world.run(120_000, () => got !== undefined)
+  return got as Outcome<T>
+}
+
+const connect = (world: World, from: WorldNode, to: WorldNode): Connection => {
+  const outcome = outcomeOf<Connection>(world, (done) => from.node.dial({ addresses: [to.address] }, done))
+  if (!outcome.ok) throw outcome.fault
+  return outcome.value
+}
+
+describe('two nodes', () => {
+  it('connect: the dialer has its connection one round trip after the pipe', () => {
+    const { world, a, b } = peers(1)
+    const began = world.now
+    const connection = connect(world, a, b)
+    expect(connection.remotePeer).toBe(b.node.self)
+    expect(connection.encryption).toBe('/noise')
+    expect(connection.muxer).toBe('/yamux/1.0.0')
+    // Two latencies for the memory pipe itself, two for multistream with Noise.
+    expect(world.now - began).toBe(40)
+  })
+
+  it('identify each other', () => {
+    const { world, a, b } = peers(2)
+    connect(world, a, b)
+    world.run(1_000)
+    expect(a.node.peerStore.get(b.node.self)?.protocols).toContain('/echo/1')
+    expect(a.node.peerStore.get(b.node.self)?.addresses.map((address) => address.text)).toEqual([b.address.text])
+    expect(b.node.peerStore.get(a.node.self)?.agent).toBe('tabmesh/0.1.0')
+    expect(b.events.map((event) => event.t)).toContain('peer:identify')
+  })
+
+  it('push what changes', () => {
+    const { world, a, b } = peers(3)
+    connect(world, a, b)
+    world.run(1_000)
+    b.node.mount({ name: 'late', protocols: { '/late/1': {} } })
+    world.run(1_000)
+    expect(a.node.peerStore.get(b.node.self)?.protocols).toContain('/late/1')
+  })
+
+  it('ping in one round trip', () => {
+    const { world, a, b, ping } = peers(4)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    expect(outcomeOf<number>(world, (done) => ping.ping(connection, done))).toEqual({ ok: true, value: 20 })
+    expect(connection.proven).toBe(true)
+  })
+
+  it('echo over a stream that costs no round trip to open', () => {
+    const { world, a, b } = peers(5)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const began = world.now
+    const stream = connection.openStream(['/echo/1'])
+    let heard = ''
+    let closed = false
+    stream.attach({
+      onData: (bytes) => {
+        heard += fromUtf8(bytes)
+      },
+      onEnd: () => {},
+      onClose: (fault) => {
+        closed = fault === undefined
+      },
+    })
+    stream.write(utf8('hello'))
+    stream.end()
+    world.run(1_000, () => closed)
+    expect(heard).toBe('hello')
+    expect(world.now - began).toBe(20)
+    expect([...connection.streams].map((each) => [each.protocol, each.direction])).toEqual([])
+  })
+
+  it('refuse a protocol that the remote does not speak, without harm to the connection', () => {
+    const { world, a, b } = peers(6)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const outcome = outcomeOf<Stream>(world, (done) => a.node.openStream({ peer: b.node.self, addresses: [] }, ['/nothing/1'], done))
+    expect(outcome.ok).toBe(false)
+    expect((outcome as { fault: TabmeshError }).fault.code).toBe('ERR_NO_PROTOCOL')
+    expect(connection.status).toBe('open')
+  })
+
+  it('hang up: both sides hear of it and streams end with a code', () => {
+    const { world, a, b } = peers(7)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const stream = connection.openStream(['/echo/1'])
+    let fault: TabmeshError | undefined
+    stream.attach({
+      onData: () => {},
+      onEnd: () => {},
+      onClose: (why) => {
+        fault = why
+      },
+    })
+    world.run(100)
+    b.node.connections(a.node.self)[0]?.close()
+    world.run(5_000)
+    expect(fault?.code).toBe('ERR_CONNECTION_CLOSED')
+    expect(a.node.connections()).toEqual([])
+    expect(a.events.at(-1)).toEqual({ t: 'peer:disconnect', peer: b.node.self })
+  })
+
+  it('stop in order', () => {
+    const { world, a, b } = peers(8)
+    connect(world, a, b)
+    let stopped = false
+    a.node.stop(() => {
+      stopped = true
+    })
+    world.run(5_000, () => stopped)
+    expect(stopped).toBe(true)
+    world.run(1_000)
+    expect(b.node.connections()).toEqual([])
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [b.address] }, done))
+    expect((outcome as { fault: TabmeshError }).fault.code).toBe('ERR_STOPPED')
+  })
+})
+
+describe('a dial that fails', () => {
+  it('says why for each address', () => {
+    const { world, a } = peers(10)
+    const outcome = outcomeOf<Connection>(world, (done) =>
+      a.node.dial({ addresses: [parseMultiaddr('/memory/77'), parseMultiaddr('/ip4/127.0.0.1/tcp/1')] }, done),
+    )
+    const { fault } = outcome as { fault: TabmeshError }
+    expect(fault.code).toBe('ERR_DIAL_FAILED')
+    expect(fault.errors.map((each) => each.code).sort()).toEqual(['ERR_NO_TRANSPORT', 'ERR_RELAY_UNREACHABLE'])
+  })
+
+  it('tells another peer at the address apart', () => {
+    const { world, a, b } = peers(11)
+    const wrong = parseMultiaddr(`${b.address.text.split('/p2p/')[0]}/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5`)
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [wrong] }, done))
+    const { fault } = outcome as { fault: TabmeshError }
+    expect(fault.errors[0]?.code).toBe('ERR_PEER_ID_MISMATCH')
+    expect(b.node.connections()).toEqual([])
+  })
+
+  it('ends within its deadline when nobody answers', () => {
+    const { world, a } = peers(12)
+    const silent = world.transport()
+    const mute = world.node(() => ({ services: [] }))
+    // A listener that takes the pipe and says nothing.
+    ;(mute.node as { accept: unknown }).accept = () => {}
+    expect(silent.matches(mute.address)).toBe(true)
+    const began = world.now
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [mute.address] }, done))
+    const { fault } = outcome as { fault: TabmeshError }
+    expect(fault.errors[0]?.code).toMatch(/ERR_(DIAL_)?TIMEOUT/)
+    expect(world.now - began).toBeLessThanOrEqual(10_100)
+  })
+
+  it('refuses ourselves', () => {
+    const { world, a } = peers(13)
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [a.address] }, done))
+    expect((outcome as { fault: TabmeshError }).fault.code).toBe('ERR_SELF_DIAL')
+  })
+})
+
+describe('callers for the same peer', () => {
+  it('share one dial', () => {
+    const { world, a, b } = peers(14)
+    const got: Connection[] = []
+    for (let i = 0; i < 3; i += 1) a.node.dial({ addresses: [b.address] }, (outcome) => outcome.ok && got.push(outcome.value))
+    world.run(1_000)
+    expect(got.length).toBe(3)
+    expect(new Set(got).size).toBe(1)
+    expect(a.node.connections().length).toBe(1)
+  })
+
+  it('may give up one by one', () => {
+    const { world, a, b } = peers(15)
+    const cancel = a.node.dial({ addresses: [b.address] }, () => {
+      throw new Error('was given up')
+    })
+    cancel()
+    world.run(1_000)
+    expect(a.node.connections()).toEqual([])
+  })
+})
+
+describe('limits', () => {
+  it('hold for connections in all', () => {
+    const world = new World(16)
+    const a = world.node(() => ({ services: [], limits: { max: 1 } }))
+    const others = [1, 2].map(() => world.node(() => ({ services: [] })))
+    connect(world, a, others[0] as WorldNode)
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [(others[1] as WorldNode).address] }, done))
+    expect((outcome as { fault: TabmeshError }).fault.errors[0]?.code).toBe('ERR_CONNECTION_LIMIT')
+  })
+
+  it('hold for the streams of one protocol', () => {
+    const { world, a, b } = peers(17)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const faults: TabmeshError[] = []
+    for (let i = 0; i < 40; i += 1) {
+      connection.openStream(['/echo/1']).attach({ onData: () => {}, onEnd: () => {}, onClose: (fault) => fault && faults.push(fault) })
+    }
+    world.run(1_000)
+    expect(faults.length).toBe(8)
+    expect(connection.streams.size).toBe(32)
+  })
+})
+
+it('the whole engine replays from its seed', () => {
+  const transcript = (seed: number): string[] => {
+    const { world, a, b } = peers(seed)
+    connect(world, a, b)
+    world.run(2_000)
+    return [...a.events, ...b.events].map((event) => event.t)
+  }
+  expect(transcript(99)).toEqual(transcript(99))
+})

@@ -1,0 +1,197 @@
+/**
+ * WebRTC between browsers: signals over the connection there is (usually relayed), then moves to the direct one.
+ *
+ *   relayed connection, remote identified ─▶ dial its /webrtc address ─▶ offer over the relay ─▶ direct connection
+ *                                                    │ fails: the relayed one stays        │ answers a ping
+ *                                                    ▼                                     ▼
+ *                                                 (usable)                      relayed one retires, closes when idle
+ *
+ * The side that dialled the relayed connection makes the offer and retires it; the other side answers. Both are a
+ * service (signalling streams) and a transport (`/p2p-circuit/webrtc` addresses).
+ *
+ * Bounds: SIGNALING_MAX_INBOUND offers of one connection at a time; the rest is the machine's.
+ */
+
+import { asTabmeshError, TabmeshError } from '../../../errors.ts'
+import { type Multiaddr, parseMultiaddr, peerIdOf, relayOf } from '../../codec/multiaddr.ts'
+import { SIGNALING_MAX_FRAME, SIGNALING_MAX_INBOUND, SIGNALING_TIMEOUT } from '../../limits.ts'
+import type { Connection } from '../../net/connection.ts'
+import type { Link, Net, Service, Transport } from '../../net/service.ts'
+import type { Stream } from '../../net/stream.ts'
+import type { Outcome } from '../../wire/conversation.ts'
+import { FrameReader } from '../../wire/frame.ts'
+import type { Muxer } from '../../wire/muxer.ts'
+import { webrtcMuxer } from '../../wire/webrtc/muxer.ts'
+import { Signaling, type SignalingInput } from './machine.ts'
+import { decodeSignal, encodeSignal, SIGNALING } from './messages.ts'
+import type { Rtc, RtcPeer } from './rtc.ts'
+
+export interface WebrtcOptions {
+  readonly rtc: Rtc
+  /** Proves a connection: the ping service's call. */
+  ping(connection: Connection, done: (outcome: Outcome<number>) => void): void
+}
+
+export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport => {
+  let net: Net
+
+  /** Signals over `stream` until connected; `done` gets the direct link. The returned function gives up. */
+  const signal = (
+    role: 'offerer' | 'answerer',
+    stream: Stream,
+    done: (outcome: Outcome<Link>) => void,
+  ): ((fault: TabmeshError) => void) => {
+    const { host } = net
+    const { connection } = stream
+    const machine = new Signaling(role, host.now())
+    const frames = new FrameReader(SIGNALING_MAX_FRAME)
+
+    const act = (): void => {
+      for (let output = machine.poll(); output !== undefined; output = machine.poll()) {
+        switch (output.t) {
+          case 'send':
+            stream.write(encodeSignal(output.signal))
+            break
+          case 'makeOffer':
+            peer.makeOffer()
+            break
+          case 'makeAnswer':
+            peer.makeAnswer(output.offer)
+            break
+          case 'setAnswer':
+            peer.setAnswer(output.answer)
+            break
+          case 'addCandidate':
+            peer.addCandidate(output.json)
+            break
+          case 'connected':
+            timer()
+            stream.end()
+            done({ ok: true, value: { ...linkTo(connection), muxer: muxerOf(connection, peer) } })
+            break
+          case 'failed':
+            timer()
+            peer.close()
+            stream.abort(output.fault)
+            done({ ok: false, fault: output.fault })
+            break
+        }
+      }
+    }
+    const feed = (input: SignalingInput): void => {
+      machine.handle(input, host.now())
+      act()
+    }
+    const peer = rtc.create({
+      onDescription: (sdp) => feed({ t: 'description', sdp }),
+      onCandidate: (json) => feed({ t: 'gathered', json }),
+      onState: (state) => feed({ t: 'state', state }),
+      onRefused: (cause) => feed({ t: 'refused', cause }),
+    })
+    const timer = host.after(SIGNALING_TIMEOUT, () => feed({ t: 'tick' }))
+    stream.attach({
+      onData(bytes) {
+        stream.release(bytes.length)
+        if (machine.over) return
+        try {
+          for (const body of frames.push(bytes)) feed({ t: 'signal', signal: decodeSignal(body) })
+        } catch (cause) {
+          feed({ t: 'giveUp', fault: asTabmeshError(cause, 'ERR_PROTOCOL', 'signalling') })
+        }
+      },
+      onEnd() {
+        feed({ t: 'ended', fault: undefined })
+        stream.end()
+      },
+      onClose(fault) {
+        feed({ t: 'ended', fault })
+      },
+    })
+    act()
+    return (fault) => {
+      feed({ t: 'giveUp', fault })
+    }
+  }
+
+  const muxerOf = (over: Connection, peer: RtcPeer): Muxer => {
+    const muxer = webrtcMuxer(peer, net.host)
+    if (over.identified !== undefined) muxer.remoteAgent(over.identified.agent)
+    return muxer
+  }
+
+  /** Direct and answered: the relayed connections that this side dialled have done their work. */
+  const prove = (direct: Connection): void => {
+    ping(direct, (outcome) => {
+      if (!outcome.ok) return
+      for (const relayed of net.connections(direct.remotePeer)) {
+        if (!relayed.direct && relayed.direction === 'outbound' && direct.direction === 'outbound') relayed.retire()
+      }
+    })
+  }
+
+  return {
+    name: 'webrtc',
+    protocols: { [SIGNALING]: { maxInbound: SIGNALING_MAX_INBOUND, allowLimited: true } },
+    timeout: SIGNALING_TIMEOUT,
+
+    start(started) {
+      net = started
+    },
+
+    onStream(stream) {
+      signal('answerer', stream, (outcome) => {
+        if (outcome.ok) net.accept(outcome.value)
+      })
+    },
+
+    onIdentify(connection) {
+      const speaks = connection.identified?.protocols.includes(SIGNALING) === true
+      if (!speaks || connection.direct || connection.direction !== 'outbound' || connection.status !== 'open') return
+      if (net.connections(connection.remotePeer).some((each) => each.direct)) return
+      // Joins the dial that may have opened this relayed connection; if it fails, the relayed one stays.
+      net.dial({ peer: connection.remotePeer, addresses: [webrtcAddress(connection.remoteAddr)] }, () => {})
+    },
+
+    onConnection(connection) {
+      if (connection.transport === 'webrtc') prove(connection)
+    },
+
+    matches: (address) => {
+      const names = address.parts.map((part) => part.name)
+      return names.includes('p2p-circuit') && names.indexOf('webrtc') > names.indexOf('p2p-circuit')
+    },
+
+    dial(address, _net, done) {
+      const peer = peerIdOf(address)
+      let giveUp = (_fault: TabmeshError): void => {}
+      const cancelDial = net.dial({ ...(peer === undefined ? {} : { peer }), addresses: [circuitAddress(address)] }, (outcome) => {
+        if (!outcome.ok) return done(outcome)
+        const stream = outcome.value.openStream([SIGNALING])
+        giveUp = signal('offerer', stream, done)
+      })
+      return () => {
+        cancelDial()
+        giveUp(new TabmeshError('ERR_WEBRTC_FAILED', 'the dial was given up'))
+      }
+    },
+  }
+}
+
+const linkTo = (over: Connection): Omit<Extract<Link, { t: 'muxed' }>, 'muxer'> => ({
+  t: 'muxed',
+  transport: 'webrtc',
+  remoteAddr: over.direct ? parseMultiaddr(`/webrtc/p2p/${over.remotePeer}`) : webrtcAddress(over.remoteAddr),
+  remotePeer: over.remotePeer,
+  encryption: 'dtls',
+})
+
+/** `<relay>/p2p-circuit/p2p/T` → `<relay>/p2p-circuit/webrtc/p2p/T` */
+const webrtcAddress = (circuit: Multiaddr): Multiaddr => throughRelay(circuit, '/p2p-circuit/webrtc')
+
+/** The inverse: how to reach the same peer through the relay. */
+const circuitAddress = (webrtc: Multiaddr): Multiaddr => throughRelay(webrtc, '/p2p-circuit')
+
+const throughRelay = (address: Multiaddr, way: string): Multiaddr => {
+  const peer = peerIdOf(address)
+  return parseMultiaddr(`${relayOf(address)?.relay?.text ?? ''}${way}${peer === undefined ? '' : `/p2p/${peer}`}`)
+}

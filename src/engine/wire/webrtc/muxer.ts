@@ -1,0 +1,230 @@
+/**
+ * WebRTC as a Muxer: one data channel for each stream (specs: webrtc/README.md, webrtc/webrtc.md).
+ *
+ *   rtc ── onChannel ──▶ StreamChannel ──▶ sink.onStream        the channel labelled 'init' carries no stream
+ *   open() ──▶ rtc.openChannel ──▶ StreamChannel
+ *
+ *   open ── close() ──▶ closing ── last FIN_ACK, or RTC_CLOSE_TIMEOUT ──▶ closed
+ *     └────── abort(), connection failed or closed ─────────────────────────┘
+ *
+ * Bounds: RTC_MAX_INBOUND streams of the remote; the bytes that streams hold in flow.ts, which also covers all of them
+ * together; one `init` channel is left to the remote to close, and what comes on it is dropped.
+ */
+
+import { TabmeshError } from '../../../errors.ts'
+import type { Cancel, Host } from '../../host.ts'
+import { RTC_CLOSE_TIMEOUT, RTC_FIN_ACK_BRIEF, RTC_FIN_ACK_TIMEOUT, RTC_MAX_INBOUND } from '../../limits.ts'
+import type { Channel, Sink } from '../channel.ts'
+import { Inlet } from '../channel.ts'
+import type { Muxer, MuxerSink } from '../muxer.ts'
+import type { Budget } from './flow.ts'
+import { controlFrame, RESET } from './framing.ts'
+import type { RtcChannels, RtcSink, RtcState } from './rtc.ts'
+import { INIT_LABEL } from './rtc.ts'
+import type { Habits } from './stream.ts'
+import { RtcStream } from './stream.ts'
+import type { StreamOwner } from './stream-channel.ts'
+import { StreamChannel } from './stream-channel.ts'
+
+export interface WebrtcMuxerOptions {
+  /** Milliseconds to wait for FIN_ACK before a data channel is closed without it; RTC_FIN_ACK_TIMEOUT if absent. */
+  readonly finAckTimeout?: number
+  /** Streams that the remote may hold open; RTC_MAX_INBOUND if absent. */
+  readonly maxInbound?: number
+}
+
+export interface WebrtcMuxer extends Muxer {
+  /** Tells which implementation the remote says it is (identify's agentVersion), so that its habits are met. */
+  remoteAgent(agent: string): void
+}
+
+export const webrtcMuxer = (rtc: RtcChannels, host: Pick<Host, 'now' | 'after' | 'defer'>, options: WebrtcMuxerOptions = {}): WebrtcMuxer =>
+  new RtcMuxer(rtc, host, options)
+
+class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
+  readonly protocol = '/webrtc'
+  readonly #rtc: RtcChannels
+  readonly #host: Pick<Host, 'now' | 'after' | 'defer'>
+  readonly #maxInbound: number
+  readonly #habits: Habits
+  readonly #budget: Budget = { unread: 0, granted: 0 }
+  readonly #streams = new Set<StreamChannel>()
+  #inbound = 0
+  #sink: MuxerSink | undefined
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #initSeen = false
+  /** Streams to flush at the end of the turn. */
+  #due: StreamChannel[] = []
+  #deferred = false
+  readonly #flushAll = (): void => this.#flush()
+  /** The earliest deadline that the timer is set for. */
+  #alarmAt = Number.POSITIVE_INFINITY
+  #cancelAlarm: Cancel = () => {}
+  #cancelClose: Cancel = () => {}
+
+  constructor(rtc: RtcChannels, host: Pick<Host, 'now' | 'after' | 'defer'>, options: WebrtcMuxerOptions) {
+    this.#rtc = rtc
+    this.#host = host
+    this.#maxInbound = options.maxInbound ?? RTC_MAX_INBOUND
+    this.#habits = { finAckTimeout: options.finAckTimeout ?? RTC_FIN_ACK_TIMEOUT, finAck: true }
+  }
+
+  // ── Muxer ──
+
+  attach(sink: MuxerSink): void {
+    if (this.#sink !== undefined) throw new TabmeshError('ERR_INTERNAL', 'a muxer has one sink')
+    this.#sink = sink
+    this.#rtc.attach(this)
+  }
+
+  open(): Channel {
+    if (this.#state !== 'open') return closedChannel(gone())
+    const stream = this.#add(this.#rtc.openChannel(), false)
+    stream.start()
+    return stream
+  }
+
+  close(): void {
+    if (this.#state !== 'open') return
+    this.#flush()
+    this.#state = 'closing'
+    for (const stream of [...this.#streams]) stream.handle({ t: 'retire', fault: gone() })
+    this.#flush()
+    if (this.#streams.size === 0) return this.#finish(undefined)
+    this.#cancelClose = this.#host.after(RTC_CLOSE_TIMEOUT, () => this.#finish(undefined))
+  }
+
+  abort(fault: TabmeshError): void {
+    this.#finish(fault)
+  }
+
+  remoteAgent(agent: string): void {
+    if (!agent.startsWith('rust-libp2p')) return
+    this.#habits.finAck = false
+    this.#habits.finAckTimeout = Math.min(this.#habits.finAckTimeout, RTC_FIN_ACK_BRIEF)
+  }
+
+  // ── RtcSink ──
+
+  onChannel(channel: Channel, label: string): void {
+    if (label === INIT_LABEL) return this.#onInit(channel)
+    if (this.#state !== 'open' || this.#inbound >= this.#maxInbound) return refuse(channel)
+    const stream = this.#add(channel, true)
+    stream.start()
+    // It may have been reset already, in the messages that waited.
+    if (!stream.over) this.#sink?.onStream(stream)
+  }
+
+  onState(state: RtcState): void {
+    if (state === 'failed') this.#finish(new TabmeshError('ERR_CONNECTION_CLOSED', 'the path to the peer broke'))
+    else if (state === 'closed') this.#finish(undefined)
+  }
+
+  /** Its opener closes it; js and browsers reuse its id once that is done, so it is not held open from here. */
+  #onInit(channel: Channel): void {
+    if (this.#initSeen || this.#state !== 'open') return refuse(channel)
+    this.#initSeen = true
+    discard(channel)
+  }
+
+  // ── StreamOwner ──
+
+  now(): number {
+    return this.#host.now()
+  }
+
+  schedule(stream: StreamChannel): void {
+    if (stream.scheduled) return
+    stream.scheduled = true
+    this.#due.push(stream)
+    if (this.#deferred) return
+    this.#deferred = true
+    this.#host.defer(this.#flushAll)
+  }
+
+  alarm(stream: StreamChannel): void {
+    const at = stream.deadline
+    if (at === undefined || at >= this.#alarmAt || this.#state === 'closed') return
+    this.#cancelAlarm()
+    this.#alarmAt = at
+    this.#cancelAlarm = this.#host.after(Math.max(0, at - this.#host.now()), () => this.#onAlarm())
+  }
+
+  forget(stream: StreamChannel): void {
+    if (!this.#streams.delete(stream)) return
+    if (stream.inbound) this.#inbound--
+    if (this.#state === 'closing' && this.#streams.size === 0) this.#host.defer(() => this.#finish(undefined))
+  }
+
+  // ── inside ──
+
+  #add(channel: Channel, inbound: boolean): StreamChannel {
+    const stream = new StreamChannel(this, channel, new RtcStream(this.#budget, this.#habits), inbound)
+    this.#streams.add(stream)
+    if (inbound) this.#inbound++
+    return stream
+  }
+
+  #flush(): void {
+    this.#deferred = false
+    const due = this.#due
+    this.#due = []
+    for (const stream of due) {
+      stream.scheduled = false
+      stream.flush()
+    }
+  }
+
+  /** One timer for all: an alarm that was answered in time is not called off, it finds nothing to do. */
+  #onAlarm(): void {
+    this.#alarmAt = Number.POSITIVE_INFINITY
+    const now = this.#host.now()
+    for (const stream of [...this.#streams]) {
+      if (stream.deadline !== undefined && stream.deadline <= now) stream.handle({ t: 'time' })
+      if (!stream.over) this.alarm(stream)
+    }
+  }
+
+  #finish(fault: TabmeshError | undefined): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#cancelAlarm()
+    this.#cancelClose()
+    for (const stream of [...this.#streams]) stream.handle({ t: 'gone', fault: fault ?? gone() })
+    this.#due = []
+    this.#rtc.close()
+    this.#sink?.onClose(fault)
+  }
+}
+
+const gone = (): TabmeshError => new TabmeshError('ERR_CONNECTION_CLOSED', 'the WebRTC connection was closed')
+
+/** Resets a channel that can't become a stream. */
+const refuse = (channel: Channel): void => {
+  discard(channel)
+  channel.write(controlFrame(RESET))
+  channel.end()
+}
+
+/** Reads a channel to nowhere, so that nothing piles up in it. */
+const discard = (channel: Channel): void =>
+  channel.attach({
+    onData: (bytes) => channel.release(bytes.length),
+    onEnd: () => {},
+    onClose: () => {},
+  })
+
+/** A stream of a connection that is no more. */
+const closedChannel = (fault: TabmeshError): Channel => {
+  const inlet = new Inlet()
+  inlet.close(fault)
+  return {
+    credit: 0,
+    write: () => {},
+    end: () => {},
+    abort: () => {},
+    attach: (sink: Sink) => inlet.attach(sink),
+    detach: (rest) => inlet.detach(rest),
+    release: () => {},
+  }
+}

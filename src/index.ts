@@ -1,0 +1,56 @@
+/**
+ * tabmesh for web pages: the public face.
+ */
+
+import { launch } from './launch.ts'
+import { consoleLogger } from './log.ts'
+import { Peer } from './peer.ts'
+import type { EngineOptions } from './port/messages.ts'
+import { hostRtc } from './transports/webrtc.ts'
+import type { PeerOptions } from './types.ts'
+
+export { type ErrorCode, TabmeshError } from './errors.ts'
+export type { Peer, PeerStoreView, StreamHandler } from './peer.ts'
+export type { PeerStream } from './peer-stream.ts'
+export type * from './types.ts'
+
+/**
+ * Starts a peer: brings up the engine, opens the identity, reserves at the relays in the background.
+ *
+ * Rejects with ERR_ENGINE_START where no engine can be had, ERR_INVALID_MULTIADDR or ERR_INVALID_ARGUMENT for options
+ * that make no sense, or the reason of `signal`.
+ */
+export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
+  options.signal?.throwIfAborted()
+  const engine = await launch(options.worker)
+  const { webRTC } = options.transports ?? {}
+  const closeRtc =
+    typeof RTCPeerConnection === 'undefined'
+      ? () => {}
+      : hostRtc(engine.rtc, { configuration: options.rtcConfiguration ?? {}, bridge: typeof webRTC === 'object' && webRTC.bridge === true })
+  try {
+    return await Peer.start(engine, engineOptions(options), {
+      signal: options.signal,
+      log: options.logger ?? consoleLogger(),
+      onStopped: closeRtc,
+    })
+  } catch (error) {
+    closeRtc()
+    throw error
+  }
+}
+
+const engineOptions = (options: PeerOptions): EngineOptions => ({
+  name: options.name ?? 'tabmesh',
+  identity: options.identity ?? 'persistent',
+  relays: options.relays ?? [],
+  bootstrap: options.bootstrap ?? [],
+  listen: options.listen,
+  transports: {
+    webSocket: options.transports?.webSocket ?? true,
+    circuitRelay: options.transports?.circuitRelay ?? true,
+    webRTC: options.transports?.webRTC !== false && typeof RTCPeerConnection !== 'undefined',
+  },
+  connections: options.connections ?? {},
+  secureOnly: globalThis.location?.protocol === 'https:',
+})

@@ -1,0 +1,291 @@
+/**
+ * Peer: the page's end of an engine. Small: it mirrors what the engine tells and passes calls on; it knows no protocol.
+ */
+
+import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
+import { type PeerStream, peerStream } from './peer-stream.ts'
+import { ControlClient } from './port/control.ts'
+import type { EngineEvent, EngineOptions, EngineStarted } from './port/messages.ts'
+import type {
+  CallOptions,
+  ConnectionInfo,
+  HandleOptions,
+  KnownPeer,
+  LogEntry,
+  Metrics,
+  OpenStreamOptions,
+  PeerEvents,
+  Target,
+} from './types.ts'
+
+/** A remote's stream of a protocol that the application handles. Its throw or rejection resets the stream. */
+export type StreamHandler = (stream: PeerStream, context: { remotePeer: string; connection: ConnectionInfo }) => void | Promise<void>
+
+/** What `Peer` needs of the engine that it fronts; `launch` makes it in a browser, Node has its own. */
+export interface EngineHandle {
+  readonly control: MessagePort
+  readonly events: MessagePort
+  onDeath: (error: TabmeshError) => void
+  end(): void
+}
+
+export interface Peer {
+  addEventListener<K extends keyof PeerEvents>(
+    type: K,
+    listener: ((event: CustomEvent<PeerEvents[K]>) => void) | { handleEvent(event: CustomEvent<PeerEvents[K]>): void } | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  removeEventListener<K extends keyof PeerEvents>(
+    type: K,
+    listener: ((event: CustomEvent<PeerEvents[K]>) => void) | { handleEvent(event: CustomEvent<PeerEvents[K]>): void } | null,
+    options?: boolean | EventListenerOptions,
+  ): void
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the interface only narrows the listener types of EventTarget
+export class Peer extends EventTarget {
+  /** Our peer id, base58btc. */
+  readonly id: string
+  /** Our public key, libp2p protobuf. */
+  readonly publicKey: Uint8Array
+  readonly peerStore: PeerStoreView
+  readonly #control: ControlClient
+  readonly #engine: EngineHandle
+  readonly #log: (entry: LogEntry) => void
+  readonly #connections = new Map<string, ConnectionInfo>()
+  readonly #handlers = new Map<string, StreamHandler>()
+  readonly #onStopped: () => void
+  #addresses: readonly string[] = []
+  #protocols: readonly string[]
+  #stopping: Promise<void> | undefined
+
+  private constructor(
+    started: EngineStarted,
+    control: ControlClient,
+    engine: EngineHandle,
+    log: (entry: LogEntry) => void,
+    onStopped: () => void,
+  ) {
+    super()
+    this.id = started.id
+    this.publicKey = started.publicKey
+    this.#protocols = started.protocols
+    this.#control = control
+    this.#engine = engine
+    this.#log = log
+    this.#onStopped = onStopped
+    this.peerStore = peerStoreView(control)
+    engine.events.onmessage = ({ data }: MessageEvent<EngineEvent>) => this.#hear(data)
+    engine.onDeath = (error) => this.#die(error)
+  }
+
+  /** Starts `engine`; `createPeer` is what applications call. */
+  static async start(
+    engine: EngineHandle,
+    options: EngineOptions,
+    extras: { signal?: AbortSignal | undefined; log: (entry: LogEntry) => void; onStopped?: () => void },
+  ): Promise<Peer> {
+    const control = new ControlClient(engine.control)
+    engine.onDeath = (error) => control.die(error)
+    try {
+      const started = await control.run('start', options, extras.signal)
+      return new Peer(started, control, engine, extras.log, extras.onStopped ?? (() => {}))
+    } catch (error) {
+      engine.end()
+      throw error instanceof TabmeshError && error.code === 'ERR_ENGINE_DIED'
+        ? new TabmeshError('ERR_ENGINE_START', 'the engine did not start', { cause: error })
+        : error
+    }
+  }
+
+  /** What others can dial us at, `/p2p/<id>` included. */
+  get addresses(): string[] {
+    return this.#addresses.map((address) => `${address}/p2p/${this.id}`)
+  }
+
+  /** Protocols that we answer. */
+  get protocols(): string[] {
+    return [...this.#protocols]
+  }
+
+  get connections(): ConnectionInfo[] {
+    return [...this.#connections.values()]
+  }
+
+  /** Peers with an open connection. */
+  get peers(): string[] {
+    return [...new Set(this.connections.map((connection) => connection.remotePeer))]
+  }
+
+  /**
+   * Connects. A peer id, and addresses with a relayed way, resolve with the first connection that works, which moves to a
+   * direct one by itself; a `/webrtc` address alone waits for the direct one and resolves with the relayed one if there is
+   * none to be had. Rejects with ERR_DIAL_FAILED and one error for each address.
+   */
+  async dial(target: Target, options: CallOptions = {}): Promise<ConnectionInfo> {
+    const info = await this.#control.run('dial', target, options.signal)
+    return this.#connections.get(info.id) ?? info
+  }
+
+  /** Closes every connection to a peer. */
+  async hangUp(peerId: string): Promise<void> {
+    await this.#control.run('hangUp', peerId)
+  }
+
+  /** Opens a stream over the best connection, dialling first where there is none. With several protocols, the remote's first choice of ours. */
+  async openStream(target: Target, protocol: string | readonly string[], options: OpenStreamOptions = {}): Promise<PeerStream> {
+    const protocols = typeof protocol === 'string' ? [protocol] : protocol
+    if (protocols.length === 0 || protocols.some((each) => each === ''))
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', 'no protocol was named')
+    const { allowLimited } = options
+    const args = { target, protocols, options: allowLimited === undefined ? {} : { allowLimited } }
+    const { info, port } = await this.#control.run('openStream', args, options.signal)
+    return peerStream(info, port)
+  }
+
+  /** Answers streams of `protocol`. Rejects with ERR_PROTOCOL_TAKEN if it is handled already. */
+  async handle(protocol: string, handler: StreamHandler, options: HandleOptions = {}): Promise<void> {
+    if (this.#handlers.has(protocol)) throw new TabmeshError('ERR_PROTOCOL_TAKEN', `${protocol} is handled already`)
+    this.#handlers.set(protocol, handler)
+    const { maxInbound, allowLimited } = options
+    try {
+      await this.#control.run('handle', {
+        protocol,
+        ...(maxInbound === undefined ? {} : { maxInbound }),
+        ...(allowLimited === undefined ? {} : { allowLimited }),
+      })
+    } catch (error) {
+      this.#handlers.delete(protocol)
+      throw error
+    }
+  }
+
+  async unhandle(protocol: string): Promise<void> {
+    this.#handlers.delete(protocol)
+    await this.#control.run('unhandle', protocol)
+  }
+
+  /** The round trip in milliseconds; dials first where there is no connection. */
+  async ping(target: Target, options: CallOptions = {}): Promise<number> {
+    return this.#control.run('ping', target, options.signal)
+  }
+
+  async metrics(): Promise<Metrics> {
+    return this.#control.run('metrics', undefined)
+  }
+
+  /** Closes everything in order, then ends the engine. Every call after it rejects with ERR_STOPPED. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    try {
+      await this.#control.run('stop', undefined)
+    } finally {
+      this.#shut(new TabmeshError('ERR_STOPPED', 'this peer is stopped'))
+    }
+  }
+
+  #die(error: TabmeshError): void {
+    if (this.#stopping !== undefined) return
+    this.#stopping = Promise.resolve()
+    for (const connection of this.connections) this.#emit('connection:close', { ...connection, error })
+    this.#shut(error)
+    this.#emit('error', error)
+  }
+
+  #shut(error: TabmeshError): void {
+    this.#connections.clear()
+    this.#addresses = []
+    this.#control.die(error)
+    this.#engine.events.close()
+    this.#engine.end()
+    this.#onStopped()
+  }
+
+  #hear(event: EngineEvent): void {
+    switch (event.t) {
+      case 'connection:open':
+        this.#connections.set(event.info.id, event.info)
+        return this.#emit('connection:open', event.info)
+      case 'connection:change':
+        if (this.#connections.has(event.info.id)) this.#connections.set(event.info.id, event.info)
+        return
+      case 'connection:close':
+        this.#connections.delete(event.info.id)
+        return this.#emit('connection:close', { ...event.info, error: inflate(event.error) })
+      case 'peer:connect':
+        return this.#emit('peer:connect', { peer: event.peer })
+      case 'peer:disconnect':
+        return this.#emit('peer:disconnect', { peer: event.peer })
+      case 'peer:identify': {
+        const { info, protocols, addresses, agent } = event
+        return this.#emit('peer:identify', { peer: info.remotePeer, protocols, addresses, agent, connection: info })
+      }
+      case 'addresses:change':
+        this.#addresses = event.addresses
+        return this.#emit('addresses:change', { addresses: this.addresses })
+      case 'protocols:change':
+        this.#protocols = event.protocols
+        return
+      case 'relay:reserved':
+        return this.#emit('relay:reserved', { relay: event.relay, addresses: event.addresses, expires: event.expires })
+      case 'relay:lost':
+        return this.#emit('relay:lost', { relay: event.relay, error: inflate(event.error) })
+      case 'error': {
+        const error = inflate(event.error)
+        return error === undefined ? undefined : this.#emit('error', error)
+      }
+      case 'stream':
+        return this.#serve(peerStream(event.info, event.port), event.connection)
+    }
+  }
+
+  #serve(stream: PeerStream, connection: ConnectionInfo): void {
+    const handler = this.#handlers.get(stream.protocol)
+    if (handler === undefined) return stream.abort(new TabmeshError('ERR_NO_PROTOCOL', `${stream.protocol} is not handled any more`))
+    const failed = (cause: unknown): void => {
+      const error = new TabmeshError('ERR_HANDLER', `the handler of ${stream.protocol} failed`, { cause })
+      stream.abort(error)
+      this.#emit('error', error)
+    }
+    try {
+      Promise.resolve(handler(stream, { remotePeer: stream.remotePeer, connection })).catch(failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
+  #emit<K extends keyof PeerEvents>(type: K, detail: PeerEvents[K]): void {
+    this.#log({ time: Date.now(), scope: `tabmesh:${type.split(':')[0]}`, message: type, detail })
+    this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+}
+
+const inflate = (error: PlainError | undefined): TabmeshError | undefined =>
+  error === undefined ? undefined : asTabmeshError(inflateError(error), 'ERR_INTERNAL', 'the engine')
+
+export interface PeerStoreView {
+  /** What is known of a peer, or undefined. */
+  get(id: string): Promise<KnownPeer | undefined>
+  all(): Promise<readonly KnownPeer[]>
+  /** Sets a tag; `value` is 0 to 100. */
+  tag(id: string, tag: string, value?: number): Promise<void>
+  /** Forgets a peer; resolves with whether it was known. */
+  delete(id: string): Promise<boolean>
+}
+
+const peerStoreView = (control: ControlClient): PeerStoreView => ({
+  get: (id) => control.run('peer', id),
+  all: () => control.run('peers', undefined),
+  tag: async (id, tag, value = 1) => {
+    await control.run('tagPeer', { id, tag, value })
+  },
+  delete: (id) => control.run('deletePeer', id),
+})

@@ -1,0 +1,124 @@
+/**
+ * Control: commands from the page to the engine, over Comlink, both ends.
+ *
+ * Comlink alone loses error codes, never gives up and can't be cancelled. Here every command has a number and a
+ * deadline, an AbortSignal becomes a cancel message, errors keep code, cause and per-address errors, and a dead engine
+ * rejects all that is pending.
+ */
+
+import { expose, type TransferHandler, transfer, transferHandlers, wrap } from 'comlink'
+import { asTabmeshError, deflateError, inflateError, type PlainError, TabmeshError } from '../errors.ts'
+import type { CommandName, Commands, EngineControl } from './messages.ts'
+
+/** Every command is answered by the engine well before this; a silent one is suspended or dead. */
+const COMMAND_DEADLINE = 60_000
+
+const keepCodes = (): void => {
+  const standard = transferHandlers.get('throw') as TransferHandler<{ value: unknown }, unknown>
+  transferHandlers.set('throw', {
+    canHandle: standard.canHandle,
+    serialize: ({ value }) => [deflateError(value), []],
+    deserialize: (plain) => {
+      throw inflateError(plain as PlainError)
+    },
+  } satisfies TransferHandler<{ value: unknown }, PlainError | unknown>)
+}
+keepCodes()
+
+/** The page's end. */
+export class ControlClient {
+  readonly #engine: EngineControl
+  readonly #port: MessagePort
+  readonly #pending = new Map<number, (error: unknown) => void>()
+  #count = 0
+  #dead: TabmeshError | undefined
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    this.#engine = wrap<EngineControl>(port) as unknown as EngineControl
+  }
+
+  /** Rejects with the engine's TabmeshError, the signal's reason, ERR_ENGINE_TIMEOUT or what `die` was called with. */
+  run<N extends CommandName>(name: N, args: Commands[N]['args'], signal?: AbortSignal): Promise<Commands[N]['result']> {
+    if (this.#dead !== undefined) return Promise.reject(this.#dead)
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    this.#count += 1
+    const id = this.#count
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        this.#pending.delete(id)
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
+      }
+      const fail = (error: unknown): void => {
+        settle()
+        reject(error)
+      }
+      const abort = (): void => {
+        void this.#engine.cancel(id)
+        fail(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        void this.#engine.cancel(id)
+        fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${COMMAND_DEADLINE} ms`))
+      }, COMMAND_DEADLINE)
+      signal?.addEventListener('abort', abort)
+      this.#pending.set(id, fail)
+      this.#engine.run(id, name, args).then((result) => {
+        settle()
+        resolve(result)
+      }, fail)
+    })
+  }
+
+  /** The engine is gone: everything pending and everything to come rejects with `error`. */
+  die(error: TabmeshError): void {
+    if (this.#dead !== undefined) return
+    this.#dead = error
+    for (const fail of [...this.#pending.values()]) fail(error)
+    this.#port.close()
+  }
+}
+
+/** What runs a command; the returned function gives it up. */
+export type Commander = {
+  [N in CommandName]: (
+    args: Commands[N]['args'],
+    resolve: (result: Commands[N]['result'], transfer?: Transferable[]) => void,
+    reject: (error: unknown) => void,
+  ) => (() => void) | undefined
+}
+
+/** The engine's end: serves `commander` on `port`. */
+export const serveControl = (port: MessagePort, commander: Commander): void => {
+  const running = new Map<number, () => void>()
+  const control: EngineControl = {
+    run: (id, name, args) =>
+      new Promise((resolve, reject) => {
+        const fail = (error: unknown): void => {
+          running.delete(id)
+          reject(asTabmeshError(error, 'ERR_INTERNAL', `'${name}' failed`))
+        }
+        try {
+          const cancel = commander[name](
+            args,
+            (result, transferables = []) => {
+              running.delete(id)
+              resolve(transferables.length > 0 ? (transfer(result as object, transferables) as typeof result) : result)
+            },
+            fail,
+          )
+          if (cancel !== undefined) {
+            running.set(id, () => {
+              cancel()
+              fail(new TabmeshError('ERR_STREAM_CLOSED', `'${name}' was given up`))
+            })
+          }
+        } catch (error) {
+          fail(error)
+        }
+      }),
+    cancel: (id) => running.get(id)?.(),
+  }
+  expose(control, port)
+}

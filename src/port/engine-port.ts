@@ -1,0 +1,240 @@
+/**
+ * The engine's end of the border: commands become calls of the node, the node's events become messages.
+ *
+ * Runs beside the engine, in the worker or inline; the page's end is ../peer.ts.
+ */
+
+import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
+import { parsePeerId } from '../engine/codec/peer-id.ts'
+import type { Connection } from '../engine/net/connection.ts'
+import type { Node } from '../engine/net/node.ts'
+import type { PeerRecord } from '../engine/net/peer-store.ts'
+import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
+import type { Stream } from '../engine/net/stream.ts'
+import { splice } from '../engine/protocols/relay/splice.ts'
+import type { Outcome } from '../engine/wire/conversation.ts'
+import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
+import type { ConnectionInfo, KnownPeer, StreamInfo, Target } from '../types.ts'
+import { type Commander, serveControl } from './control.ts'
+import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
+import { Pipe } from './pipe.ts'
+
+/** What a host makes of the options: a node that has not been started, its ping, and what to do once it is stopped. */
+export interface Engine {
+  readonly node: Node
+  ping(connection: Connection, done: (outcome: Outcome<number>) => void): void
+  /** Not fatal, but the page should hear of it. */
+  readonly warnings: readonly TabmeshError[]
+  /** Called once the services run. */
+  started?(): void
+  close(): void
+}
+
+export type StartEngine = (options: EngineOptions, rtc: MessagePort, onEvent: (event: NetEvent) => void) => Promise<Engine>
+
+/** Counters of one connection reach the page at most this often, in milliseconds. */
+const CHANGE_INTERVAL = 100
+
+export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control' | 'events' | 'rtc'>, start: StartEngine): void => {
+  let engine: Engine | undefined
+  const handled = new Map<string, Service>()
+  const running = (): Engine => {
+    if (engine === undefined) throw new TabmeshError('ERR_STOPPED', 'the engine is not running')
+    return engine
+  }
+  const tell = (event: EngineEvent, transfer: Transferable[] = []): void => events.postMessage(event, transfer)
+  const report = reporter(tell)
+
+  const commands: Commander = {
+    start(options, resolve, reject) {
+      start(options, rtc, report).then((started) => {
+        engine = started
+        const { node, warnings } = started
+        node.start()
+        started.started?.()
+        for (const warning of warnings) report({ t: 'error', error: warning })
+        for (const address of options.bootstrap) {
+          node.dial(targetOf(address), (outcome) => {
+            if (!outcome.ok) report({ t: 'error', error: outcome.fault })
+          })
+        }
+        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false) })
+      }, reject)
+      return undefined
+    },
+    stop(_args, resolve) {
+      const stopping = engine
+      engine = undefined
+      if (stopping === undefined) resolve(undefined)
+      stopping?.node.stop(() => {
+        stopping.close()
+        resolve(undefined)
+      })
+      return undefined
+    },
+    dial: (target, resolve, reject) =>
+      running().node.dial(
+        targetOf(target),
+        settle((connection) => resolve(infoOf(connection)), reject),
+      ),
+    hangUp(id, resolve) {
+      for (const connection of running().node.connections(parsePeerId(id))) connection.close()
+      resolve(undefined)
+      return undefined
+    },
+    openStream: ({ target, protocols, options }, resolve, reject) =>
+      running().node.openStream(
+        targetOf(target),
+        protocols,
+        settle((stream) => {
+          const port = pipeTo(stream)
+          resolve({ info: streamInfo(stream), port }, [port])
+        }, reject),
+        options,
+      ),
+    handle({ protocol, maxInbound, allowLimited }, resolve) {
+      const service: Service = {
+        name: `application ${protocol}`,
+        protocols: {
+          [protocol]: { ...(maxInbound === undefined ? {} : { maxInbound }), ...(allowLimited === undefined ? {} : { allowLimited }) },
+        },
+        onStream(stream) {
+          const port = pipeTo(stream)
+          tell({ t: 'stream', info: streamInfo(stream), connection: infoOf(stream.connection), port }, [port])
+        },
+      }
+      running().node.mount(service)
+      handled.set(protocol, service)
+      resolve(undefined)
+      return undefined
+    },
+    unhandle(protocol, resolve) {
+      const service = handled.get(protocol)
+      if (service !== undefined) running().node.unmount(service)
+      handled.delete(protocol)
+      resolve(undefined)
+      return undefined
+    },
+    ping: (target, resolve, reject) =>
+      running().node.dial(
+        targetOf(target),
+        settle((connection) => running().ping(connection, settle(resolve, reject)), reject),
+      ),
+    metrics(_args, resolve) {
+      resolve(running().node.metrics.snapshot())
+      return undefined
+    },
+    peers(_args, resolve) {
+      resolve(running().node.peerStore.all().map(knownPeer))
+      return undefined
+    },
+    peer(id, resolve) {
+      const record = running().node.peerStore.get(parsePeerId(id))
+      resolve(record === undefined ? undefined : knownPeer(record))
+      return undefined
+    },
+    tagPeer({ id, tag, value }, resolve) {
+      running().node.peerStore.update(parsePeerId(id), { tags: { [tag]: value } }, running().node.host.date())
+      resolve(undefined)
+      return undefined
+    },
+    deletePeer(id, resolve) {
+      resolve(running().node.peerStore.delete(parsePeerId(id)))
+      return undefined
+    },
+  }
+  serveControl(control, commands)
+}
+
+const settle =
+  <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>
+  (outcome: Outcome<T>): void =>
+    outcome.ok ? resolve(outcome.value) : reject(outcome.fault)
+
+/** The page's end of a new pipe that carries `stream`. */
+const pipeTo = (stream: Stream): MessagePort => {
+  const { port1, port2 } = new MessageChannel()
+  splice(new Pipe(port1), stream, { meter: { bytes: 0 }, done: () => {} })
+  return port2
+}
+
+/** Throws ERR_INVALID_MULTIADDR, ERR_INVALID_PEER_ID or ERR_INVALID_ARGUMENT. */
+const targetOf = (target: Target): DialTarget => {
+  if (typeof target === 'string') {
+    return target.startsWith('/') ? { addresses: [parseMultiaddr(target)] } : { peer: parsePeerId(target), addresses: [] }
+  }
+  if (target.length === 0) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'an empty list of addresses')
+  return { addresses: target.map(parseMultiaddr) }
+}
+
+const textOf = (address: Multiaddr): string => address.text
+
+export const infoOf = (connection: Connection): ConnectionInfo => ({
+  id: connection.id,
+  remotePeer: connection.remotePeer,
+  remoteAddr: connection.remoteAddr.text,
+  direction: connection.direction,
+  transport: connection.transport,
+  limited: connection.limited,
+  encryption: connection.encryption,
+  muxer: connection.muxer,
+  openedAt: connection.openedAt,
+  streams: connection.streams.size,
+  rtt: connection.rtt,
+})
+
+const streamInfo = (stream: Stream): StreamInfo => ({
+  id: stream.id,
+  protocol: stream.protocol,
+  remotePeer: stream.connection.remotePeer,
+  direction: stream.direction,
+})
+
+const knownPeer = ({ id, addresses, protocols, agent, tags, seenAt }: PeerRecord): KnownPeer => ({
+  id,
+  addresses: addresses.map(textOf),
+  protocols,
+  agent,
+  tags,
+  seenAt,
+})
+
+/** Turns the node's events into messages; changes of a connection are gathered for CHANGE_INTERVAL. */
+const reporter = (tell: (event: EngineEvent) => void): ((event: NetEvent) => void) => {
+  const changed = new Set<Connection>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const plain = (fault: TabmeshError | undefined): PlainError | undefined => (fault === undefined ? undefined : deflateError(fault))
+  return (event) => {
+    switch (event.t) {
+      case 'connection:open':
+        return tell({ t: event.t, info: infoOf(event.connection) })
+      case 'connection:close':
+        changed.delete(event.connection)
+        return tell({ t: event.t, info: infoOf(event.connection), error: plain(event.fault) })
+      case 'connection:change':
+        changed.add(event.connection)
+        timer ??= setTimeout(() => {
+          timer = undefined
+          for (const connection of changed) if (connection.status !== 'closed') tell({ t: 'connection:change', info: infoOf(connection) })
+          changed.clear()
+        }, CHANGE_INTERVAL)
+        return
+      case 'peer:identify': {
+        const { protocols, addresses, agent } = event.identified
+        return tell({ t: event.t, info: infoOf(event.connection), protocols, addresses: addresses.map(textOf), agent })
+      }
+      case 'addresses:change':
+        return tell({ t: event.t, addresses: event.addresses.map(textOf) })
+      case 'relay:reserved':
+        return tell({ t: event.t, relay: event.relay, addresses: event.addresses.map(textOf), expires: event.expires })
+      case 'relay:lost':
+        return tell({ t: event.t, relay: event.relay, error: plain(event.fault) })
+      case 'error':
+        return tell({ t: event.t, error: deflateError(event.error) })
+      case 'peer:connect':
+      case 'peer:disconnect':
+      case 'protocols:change':
+        return tell(event)
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Everything that crosses the border between the page and the engine, in one place.
+ *
+ *   page ── commands (Comlink over one MessagePort) ─────────▶ engine
+ *   page ◀─ events and incoming streams (one MessagePort) ──── engine
+ *   page ◀─ RTCPeerConnection calls and news (one MessagePort) ▶ engine
+ *   page ◀─ data, credit (one MessagePort for each stream) ───▶ engine
+ *
+ * The identity key never crosses, unless the application itself handed it in.
+ */
+
+import type { PlainError } from '../errors.ts'
+import type { ConnectionInfo, ConnectionOptions, KnownPeer, Metrics, OpenStreamOptions, StreamInfo, Target } from '../types.ts'
+
+/** The first message to a worker: what marks it as ours, and the ports. */
+export interface EngineInit {
+  readonly tabmesh: 'engine'
+  readonly control: MessagePort
+  readonly events: MessagePort
+  readonly rtc: MessagePort
+}
+
+/** `PeerOptions` as far as the engine is concerned. */
+export interface EngineOptions {
+  readonly name: string
+  readonly identity: 'persistent' | 'ephemeral' | { readonly privateKey: Uint8Array }
+  readonly relays: readonly string[]
+  readonly bootstrap: readonly string[]
+  /** Undefined: whatever the platform can. */
+  readonly listen: readonly string[] | undefined
+  readonly transports: { readonly webSocket: boolean; readonly circuitRelay: boolean; readonly webRTC: boolean }
+  readonly connections: ConnectionOptions
+  /** Whether the page may open only secure sockets: it was loaded over https. */
+  readonly secureOnly: boolean
+}
+
+export interface EngineStarted {
+  readonly id: string
+  readonly publicKey: Uint8Array
+  readonly protocols: readonly string[]
+}
+
+export type StreamOptions = Pick<OpenStreamOptions, 'allowLimited'>
+
+/** Name → arguments and result of every command. */
+export interface Commands {
+  start: { args: EngineOptions; result: EngineStarted }
+  stop: { args: undefined; result: undefined }
+  dial: { args: Target; result: ConnectionInfo }
+  hangUp: { args: string; result: undefined }
+  openStream: {
+    args: { target: Target; protocols: readonly string[]; options: StreamOptions }
+    result: { info: StreamInfo; port: MessagePort }
+  }
+  handle: { args: { protocol: string; maxInbound?: number; allowLimited?: boolean }; result: undefined }
+  unhandle: { args: string; result: undefined }
+  ping: { args: Target; result: number }
+  metrics: { args: undefined; result: Metrics }
+  peers: { args: undefined; result: readonly KnownPeer[] }
+  peer: { args: string; result: KnownPeer | undefined }
+  tagPeer: { args: { id: string; tag: string; value: number }; result: undefined }
+  deletePeer: { args: string; result: boolean }
+}
+
+export type CommandName = keyof Commands
+
+/** What the engine exposes through Comlink. */
+export interface EngineControl {
+  run<N extends CommandName>(id: number, name: N, args: Commands[N]['args']): Promise<Commands[N]['result']>
+  /** Gives a running command up; it rejects with ERR_STREAM_CLOSED, which nobody sees any more. */
+  cancel(id: number): void
+}
+
+/** Engine → page, beside the answers to commands. */
+export type EngineEvent =
+  | { readonly t: 'connection:open'; readonly info: ConnectionInfo }
+  | { readonly t: 'connection:change'; readonly info: ConnectionInfo }
+  | { readonly t: 'connection:close'; readonly info: ConnectionInfo; readonly error: PlainError | undefined }
+  | { readonly t: 'peer:connect'; readonly peer: string }
+  | { readonly t: 'peer:disconnect'; readonly peer: string }
+  | {
+      readonly t: 'peer:identify'
+      readonly info: ConnectionInfo
+      readonly protocols: readonly string[]
+      readonly addresses: readonly string[]
+      readonly agent: string
+    }
+  | { readonly t: 'addresses:change'; readonly addresses: readonly string[] }
+  | { readonly t: 'protocols:change'; readonly protocols: readonly string[] }
+  | { readonly t: 'relay:reserved'; readonly relay: string; readonly addresses: readonly string[]; readonly expires: number }
+  | { readonly t: 'relay:lost'; readonly relay: string; readonly error: PlainError | undefined }
+  | { readonly t: 'error'; readonly error: PlainError }
+  /** A remote opened a stream of a protocol that the page handles. */
+  | { readonly t: 'stream'; readonly info: StreamInfo; readonly connection: ConnectionInfo; readonly port: MessagePort }
+
+/** Engine → page: what to do with RTCPeerConnection `id`. */
+export type RtcCommand =
+  | { readonly t: 'create'; readonly id: number }
+  | { readonly t: 'makeOffer'; readonly id: number }
+  | { readonly t: 'makeAnswer'; readonly id: number; readonly sdp: string }
+  | { readonly t: 'setAnswer'; readonly id: number; readonly sdp: string }
+  | { readonly t: 'addCandidate'; readonly id: number; readonly json: string }
+  /** The page answers with a `channel` of the same number. */
+  | { readonly t: 'openChannel'; readonly id: number; readonly channel: number }
+  | { readonly t: 'close'; readonly id: number }
+
+/** Page → engine: what RTCPeerConnection `id` has to say. */
+export type RtcNews =
+  | { readonly t: 'description'; readonly id: number; readonly sdp: string }
+  | { readonly t: 'candidate'; readonly id: number; readonly json: string }
+  | { readonly t: 'state'; readonly id: number; readonly state: 'connected' | 'disconnected' | 'failed' | 'closed' }
+  | { readonly t: 'refused'; readonly id: number; readonly error: PlainError }
+  /** A data channel: itself where it can be transferred, else a port that stands for it. `channel` is 0 if the remote opened it. */
+  | {
+      readonly t: 'channel'
+      readonly id: number
+      readonly channel: number
+      readonly label: string
+      readonly via: RTCDataChannel | MessagePort
+    }

@@ -1,0 +1,209 @@
+/**
+ * RTCPeerConnection on the main thread, the only place where it exists, driven by the engine over a port.
+ *
+ *   engine ── create, makeOffer, makeAnswer, setAnswer, addCandidate, openChannel, close ──▶ here
+ *   engine ◀─ description, candidate, state, refused, channel (transferred) ──────────────── here
+ *
+ * A data channel can be transferred only in the task that creates or announces it, before anything is sent on it.
+ * Where that is refused (older Firefox), or `bridge` is set, a MessagePort stands for it and this thread passes
+ * transferred buffers on.
+ *
+ * Bounds: MAX_CONNECTIONS peer connections; over a bridge RTC_SEND_BUFFER bytes, accounted for by the engine's end.
+ */
+
+import { RTC_SEND_BUFFER } from '../engine/limits.ts'
+import { deflateError, TabmeshError } from '../errors.ts'
+import type { BridgeCommand, BridgeNews } from '../port/data-channel.ts'
+import type { RtcCommand, RtcNews } from '../port/messages.ts'
+
+/** Chromium refuses to make more than 500. */
+const MAX_CONNECTIONS = 400
+
+export interface RtcHostOptions {
+  readonly configuration: RTCConfiguration
+  /** Keep data channels here even where they could be transferred. */
+  readonly bridge: boolean
+}
+
+/** Serves the engine's RTC port until the returned function is called, which closes every connection. */
+export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void) => {
+  const connections = new Map<number, Connection>()
+  port.onmessage = ({ data }: MessageEvent<RtcCommand>) => {
+    if (data.t === 'create') {
+      const connection = connect(data.id)
+      if (connection !== undefined) connections.set(data.id, connection)
+      return
+    }
+    const connection = connections.get(data.id)
+    if (connection === undefined) return
+    if (data.t === 'close') connections.delete(data.id)
+    connection.command(data)
+  }
+
+  const connect = (id: number): Connection | undefined => {
+    const tell = (news: RtcNews, transfer: Transferable[] = []): void => port.postMessage(news, transfer)
+    try {
+      if (connections.size >= MAX_CONNECTIONS)
+        throw new TabmeshError('ERR_CONNECTION_LIMIT', `${connections.size} peer connections are open`)
+      return new Connection(id, new RTCPeerConnection(options.configuration), tell, options.bridge)
+    } catch (error) {
+      tell({ t: 'refused', id, error: deflateError(error) })
+      return undefined
+    }
+  }
+
+  return () => {
+    for (const connection of connections.values()) connection.close()
+    connections.clear()
+    port.close()
+  }
+}
+
+class Connection {
+  readonly #id: number
+  readonly #rtc: RTCPeerConnection
+  readonly #tell: (news: RtcNews, transfer?: Transferable[]) => void
+  readonly #bridge: boolean
+  /** Descriptions and candidates are applied one after the other, in the order they came. */
+  #steps: Promise<void> = Promise.resolve()
+
+  constructor(id: number, rtc: RTCPeerConnection, tell: (news: RtcNews, transfer?: Transferable[]) => void, bridge: boolean) {
+    this.#id = id
+    this.#rtc = rtc
+    this.#tell = tell
+    this.#bridge = bridge
+    rtc.onicecandidate = ({ candidate }) => {
+      if (candidate !== null && candidate.candidate !== '') tell({ t: 'candidate', id, json: JSON.stringify(candidate.toJSON()) })
+    }
+    rtc.onconnectionstatechange = () => {
+      const state = rtc.connectionState
+      if (state !== 'new' && state !== 'connecting') tell({ t: 'state', id, state })
+    }
+    rtc.ondatachannel = ({ channel }) => this.#handOver(channel, 0)
+  }
+
+  command(command: Exclude<RtcCommand, { t: 'create' }>): void {
+    switch (command.t) {
+      case 'makeOffer':
+        // Without a channel there would be nothing to gather candidates for.
+        this.#rtc.createDataChannel('init')
+        return this.#describe(async () => this.#rtc.createOffer())
+      case 'makeAnswer':
+        return this.#describe(async () => {
+          await this.#rtc.setRemoteDescription({ type: 'offer', sdp: command.sdp })
+          return this.#rtc.createAnswer()
+        })
+      case 'setAnswer':
+        return this.#step(async () => this.#rtc.setRemoteDescription({ type: 'answer', sdp: command.sdp }))
+      case 'addCandidate':
+        this.#steps = this.#steps.then(async () => {
+          // A candidate that this browser can't parse or resolve is skipped: others may do.
+          await Promise.resolve()
+            .then(() => this.#rtc.addIceCandidate(JSON.parse(command.json) as RTCIceCandidateInit))
+            .catch(() => {})
+        })
+        return
+      case 'openChannel':
+        return this.#open(command.channel)
+      case 'close':
+        return this.close()
+    }
+  }
+
+  close(): void {
+    this.#rtc.onicecandidate = null
+    this.#rtc.onconnectionstatechange = null
+    this.#rtc.ondatachannel = null
+    this.#rtc.close()
+  }
+
+  /** The description leaves for the remote before candidates are gathered, so that it arrives before them. */
+  #describe(make: () => Promise<RTCSessionDescriptionInit>): void {
+    this.#step(async () => {
+      const description = await make()
+      this.#tell({ t: 'description', id: this.#id, sdp: description.sdp ?? '' })
+      await this.#rtc.setLocalDescription(description)
+    })
+  }
+
+  #step(step: () => Promise<void>): void {
+    this.#steps = this.#steps.then(step).catch((error: unknown) => {
+      if (this.#rtc.signalingState !== 'closed') this.#tell({ t: 'refused', id: this.#id, error: deflateError(error) })
+    })
+  }
+
+  #open(number: number): void {
+    try {
+      this.#handOver(this.#rtc.createDataChannel(''), number)
+    } catch {
+      // The connection has closed: a port that says so stands for the channel.
+      const { port1, port2 } = new MessageChannel()
+      port1.postMessage('closed' satisfies BridgeNews)
+      this.#tell({ t: 'channel', id: this.#id, channel: number, label: '', via: port2 }, [port2])
+    }
+  }
+
+  #handOver(channel: RTCDataChannel, number: number): void {
+    const news = { t: 'channel', id: this.#id, channel: number, label: channel.label } as const
+    if (!this.#bridge) {
+      try {
+        return this.#tell({ ...news, via: channel }, [channel as unknown as Transferable])
+      } catch {
+        // Not transferable here: bridge it.
+      }
+    }
+    const { port1, port2 } = new MessageChannel()
+    bridge(channel, port1)
+    this.#tell({ ...news, via: port2 }, [port2])
+  }
+}
+
+/** Passes messages between a data channel and a port, and tells the other end what left the send buffer. */
+const bridge = (channel: RTCDataChannel, port: MessagePort): void => {
+  let untold = 0
+  const tell = (news: BridgeNews, transfer: Transferable[] = []): void => port.postMessage(news, transfer)
+  const tellSent = (): void => {
+    const sent = untold - channel.bufferedAmount
+    if (sent <= 0) return
+    untold -= sent
+    tell(sent)
+  }
+  channel.binaryType = 'arraybuffer'
+  channel.bufferedAmountLowThreshold = RTC_SEND_BUFFER / 2
+  channel.onmessage = ({ data }: MessageEvent<unknown>) => {
+    if (data instanceof ArrayBuffer) tell(data, [data])
+  }
+  channel.onbufferedamountlow = tellSent
+  channel.onclose = () => {
+    tell('closed')
+    port.close()
+  }
+  // A data channel is not open at once, and sending before that throws.
+  const early: Uint8Array[] = []
+  let closing = false
+  const send = (bytes: Uint8Array): void => {
+    try {
+      channel.send(bytes as Uint8Array<ArrayBuffer>)
+      untold += bytes.length
+    } catch {
+      channel.close()
+    }
+  }
+  channel.onopen = () => {
+    for (const bytes of early.splice(0)) send(bytes)
+    if (closing) channel.close()
+    tellSent()
+  }
+  port.onmessage = ({ data }: MessageEvent<BridgeCommand>) => {
+    if (data === 'close') {
+      closing = true
+      if (channel.readyState !== 'connecting') channel.close()
+      return
+    }
+    for (const bytes of data) {
+      if (channel.readyState === 'open') send(bytes)
+      else early.push(bytes)
+    }
+    if (channel.bufferedAmount <= channel.bufferedAmountLowThreshold) tellSent()
+  }
+}

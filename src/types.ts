@@ -1,0 +1,141 @@
+/**
+ * The public types: plain values only. A peer id is its text, a multiaddr is its text, payloads are Uint8Array.
+ */
+
+import type { TabmeshError } from './errors.ts'
+
+export type { ErrorCode } from './errors.ts'
+
+/** How long to wait and when to stop waiting. */
+export interface CallOptions {
+  /** Gives the call up; it then rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+export interface PeerOptions {
+  /** Relays to hold a reservation with: multiaddr, or `http(s)://` / `ws(s)://` URL. */
+  relays?: string[]
+  /** Multiaddrs dialled at the start; failures are `error` events. */
+  bootstrap?: string[]
+  /**
+   * `'persistent'` keeps one key in this origin's IndexedDB (default in a browser), `'ephemeral'` makes a new one each
+   * time (default elsewhere), `privateKey` is a libp2p protobuf key.
+   */
+  identity?: 'persistent' | 'ephemeral' | { privateKey: Uint8Array }
+  /** Database name, so that two peers may live on one origin; `'tabmesh'` by default. */
+  name?: string
+  /**
+   * Where the engine runs: a dedicated worker of its own (default in a browser), inline on the calling thread (default
+   * elsewhere), the URL of `tabmesh.worker.js` (for a CSP without `blob:`), or a worker that runs it.
+   */
+  worker?: 'dedicated' | 'inline' | string | URL | Worker
+  /** Multiaddrs to listen on; in a browser `/p2p-circuit` and `/webrtc`, both by default. */
+  listen?: string[]
+  transports?: TransportOptions
+  /** ICE servers; none by default, so that no third party is contacted. */
+  rtcConfiguration?: RTCConfiguration
+  connections?: ConnectionOptions
+  /** Gives the start up. */
+  signal?: AbortSignal
+  /** Hears what happens inside; also `localStorage.debug = 'tabmesh:*'`. */
+  logger?: (entry: LogEntry) => void
+}
+
+export interface TransportOptions {
+  webSocket?: boolean
+  circuitRelay?: boolean
+  /** `bridge: true` keeps data channels on the main thread even where they could be transferred to the worker. */
+  webRTC?: boolean | { bridge?: boolean }
+}
+
+export interface ConnectionOptions {
+  /** Connections, all together; 100. */
+  max?: number
+  /** Connections to one peer; 8. */
+  maxPerPeer?: number
+  /** Inbound connections that are still being secured; 32. */
+  maxIncomingPending?: number
+  /** Milliseconds for one dial; 30,000. */
+  dialTimeout?: number
+}
+
+export interface LogEntry {
+  /** Unix milliseconds. */
+  time: number
+  scope: string
+  message: string
+  detail?: unknown
+}
+
+/** A peer id, a multiaddr, or several multiaddrs of one peer. */
+export type Target = string | readonly string[]
+
+export type TransportName = 'websocket' | 'relay' | 'webrtc' | 'webtransport' | 'webrtc-direct' | 'tcp' | 'quic' | 'memory'
+
+/** A snapshot; `peer.connections` holds fresh ones. */
+export interface ConnectionInfo {
+  readonly id: string
+  readonly remotePeer: string
+  readonly remoteAddr: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly transport: TransportName
+  /** Whether its relay limits it in time or bytes. */
+  readonly limited: boolean
+  readonly encryption: string
+  readonly muxer: string
+  /** Unix milliseconds. */
+  readonly openedAt: number
+  /** Streams open on it. */
+  readonly streams: number
+  /** Milliseconds, once measured. */
+  readonly rtt: number | undefined
+}
+
+export interface StreamInfo {
+  readonly id: string
+  readonly protocol: string
+  readonly remotePeer: string
+  readonly direction: 'inbound' | 'outbound'
+}
+
+export interface OpenStreamOptions extends CallOptions {
+  /** Whether a connection that its relay limits will do. */
+  allowLimited?: boolean
+}
+
+export interface HandleOptions {
+  /** Streams that one connection's remote may have open at a time; 32. */
+  maxInbound?: number
+  /** Whether to answer on connections that their relay limits. */
+  allowLimited?: boolean
+}
+
+/** What the peer store knows of a peer. */
+export interface KnownPeer {
+  readonly id: string
+  readonly addresses: readonly string[]
+  readonly protocols: readonly string[]
+  readonly agent: string | undefined
+  readonly tags: Readonly<Record<string, number>>
+  /** Unix milliseconds. */
+  readonly seenAt: number
+}
+
+/** What happened, in the `detail` of the event of that name. */
+export interface PeerEvents {
+  'peer:connect': { peer: string }
+  'peer:disconnect': { peer: string }
+  'peer:identify': { peer: string; protocols: readonly string[]; addresses: readonly string[]; agent: string; connection: ConnectionInfo }
+  'connection:open': ConnectionInfo
+  'connection:close': ConnectionInfo & { error: TabmeshError | undefined }
+  'addresses:change': { addresses: readonly string[] }
+  'relay:reserved': { relay: string; addresses: readonly string[]; expires: number }
+  'relay:lost': { relay: string; error: TabmeshError | undefined }
+  error: TabmeshError
+}
+
+/** Counters since the start. */
+export interface Metrics {
+  readonly connections: Readonly<Record<string, { open: number; total: number }>>
+  readonly protocols: Readonly<Record<string, { open: number; total: number; received: number; sent: number }>>
+}

@@ -1,0 +1,2 @@
+/** WebAssembly, 7173 bytes, in base64. */
+export declare const aeadModule: string
