@@ -31,7 +31,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
       const timer = setTimeout(wake, ms)
       return () => clearTimeout(timer)
     },
-    defer: queueMicrotask,
+    defer: (run) => queueMicrotask(run),
     sign: identity.sign,
     verify,
     aead: instantiateAead() ?? nobleAead,

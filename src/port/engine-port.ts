@@ -47,7 +47,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
 
   const commands: Commander = {
     start(options, resolve, reject) {
-      start(options, rtc, report).then((started) => {
+      const begin = (started: Engine): void => {
         engine = started
         const { node, warnings } = started
         node.start()
@@ -59,7 +59,8 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
           })
         }
         resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false) })
-      }, reject)
+      }
+      start(options, rtc, report).then(begin).catch(reject)
       return undefined
     },
     stop(_args, resolve) {

@@ -8,7 +8,7 @@
 import { fromUtf8, utf8 } from './bytes.ts'
 import { formatIp4, formatIp6, parseIp4, parseIp6 } from './ip.ts'
 import { fromMultibase, toBase64Url } from './multibase.ts'
-import { parsePeerIdBytes, peerIdFromBytes } from './peer-id.ts'
+import { isBase58Id, parsePeerIdBytes, peerIdFromBytes } from './peer-id.ts'
 import { readVarint } from './varint.ts'
 
 /** A kind of value. `parse` and `print` answer undefined, or throw, where the value is not valid. */
@@ -18,6 +18,8 @@ export interface ValueKind {
   /** In the text of an address it is percent-encoded, as one segment of a URI path. */
   readonly escaped?: boolean
   parse(text: string): Uint8Array | undefined
+  /** Of text that parses: whether it is what `print` would give, where that is known without printing. */
+  isCanonical?(text: string): boolean
   print(bytes: Uint8Array): string | undefined
 }
 
@@ -77,6 +79,7 @@ const path: ValueKind = { size: undefined, escaped: true, parse: utf8, print: (b
 const peerId: ValueKind = {
   size: undefined,
   parse: parsePeerIdBytes,
+  isCanonical: isBase58Id,
   print: peerIdFromBytes,
 }
 

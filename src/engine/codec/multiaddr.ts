@@ -67,7 +67,8 @@ const parsePart = (protocol: Protocol, text: string): Part => {
     throw invalid(what(), error)
   }
   if (bytes === undefined || bytes.length === 0) throw invalid(what())
-  return printPart(protocol, bytes)
+  const { code, name, kind } = protocol
+  return kind?.isCanonical?.(text) ? { code, name, value: text, bytes } : printPart(protocol, bytes)
 }
 
 /** The part with its value in its canonical text. */

@@ -71,7 +71,7 @@ const notAnId = (text: string) => invalid(`${JSON.stringify(text.slice(0, 100))}
 
 /** The multihash of any text form: base58btc, or a CIDv1 of a libp2p key in any multibase of multibase.ts. Throws ERR_INVALID_PEER_ID. */
 export const parsePeerIdBytes = (text: string): Uint8Array => {
-  if (isBase58(text)) return peerIdToBytes(text)
+  if (isBase58Id(text)) return peerIdToBytes(text)
   const cid = fromMultibase(text)
   if (cid === undefined) throw notAnId(text)
   if (cid[0] !== CID_PREFIX[0] || cid[1] !== CID_PREFIX[1]) throw invalid(`${JSON.stringify(text)} is not the CID of a libp2p key`)
@@ -81,12 +81,12 @@ export const parsePeerIdBytes = (text: string): Uint8Array => {
 }
 
 /** peer-ids.md §Decoding: no multibase begins like this. */
-const isBase58 = (text: string): boolean => text.startsWith('1') || text.startsWith('Qm')
+export const isBase58Id = (text: string): boolean => text.startsWith('1') || text.startsWith('Qm')
 
 /** From any text form. Throws ERR_INVALID_PEER_ID. */
 export const parsePeerId = (text: string): PeerId => {
   const multihash = parsePeerIdBytes(text)
-  return isBase58(text) ? text : toBase58(multihash)
+  return isBase58Id(text) ? text : toBase58(multihash)
 }
 
 /** CIDv1 in base36: `k51…`, `k2k4…`; short enough for a label of a domain name. */

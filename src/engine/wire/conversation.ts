@@ -5,8 +5,8 @@
  * IO and no clock, so a test can play the other side by hand; `converse` runs it over a channel. To refuse what came
  * in, a conversation throws a TabmeshError: the channel is then aborted and the fault is the outcome.
  *
- * Bounds. `read` and `readUntil` take a bound from the caller before a byte is buffered; nothing is read ahead of
- * what is asked for, and what arrived beyond it is handed back to the channel.
+ * Bounds. `read` and `readSome` say how much before a byte is buffered; what arrived beyond what was asked for is
+ * handed back to the channel.
  */
 
 import { asTabmeshError, remoteFault, TabmeshError } from '../../errors.ts'
@@ -76,6 +76,8 @@ export const converse = <T>(
 ): ((fault: TabmeshError) => void) => {
   let waiting: (Ask & { t: 'read' | 'readSome' }) | undefined
   const arrived = new ByteQueue()
+  /** Of what arrived, the bytes that were released already: a read may be larger than the remote's credit. */
+  let ahead = 0
   let outgoing: Uint8Array[] = []
   let ended = false
   let settled = false
@@ -107,6 +109,12 @@ export const converse = <T>(
   }
 
   const cutShort = (): TabmeshError => remoteFault('ERR_STREAM_CLOSED', `${options.what}: the remote ended the stream early`)
+
+  const release = (bytes: number): void => {
+    const early = Math.min(ahead, bytes)
+    ahead -= early
+    if (bytes > early) channel.release(bytes - early)
+  }
 
   /** The bytes that satisfy `ask` now, or undefined while it must wait. */
   const satisfy = (ask: Ask & { t: 'read' | 'readSome' }): Uint8Array | undefined => {
@@ -142,7 +150,7 @@ export const converse = <T>(
               waiting = ask
               return
             }
-            channel.release(bytes.length)
+            release(bytes.length)
             next = bytes
             break
           }
@@ -187,14 +195,17 @@ export const converse = <T>(
     }
     if (bytes === undefined) return
     waiting = undefined
-    channel.release(bytes.length)
+    release(bytes.length)
     step(bytes)
   }
 
   const sink: Sink = {
     onData(bytes) {
       arrived.push(bytes)
-      wake()
+      if (waiting?.t === 'read' && arrived.size < waiting.bytes) {
+        ahead += bytes.length
+        channel.release(bytes.length)
+      } else wake()
     },
     onDrain() {
       options.onDrain?.()

@@ -541,11 +541,7 @@ describe('a relay under strange requests', () => {
       [Status.MALFORMED_MESSAGE, HopMessage.frame({ type: HopType.CONNECT, peer: peer(peerIdToBytes(relay.node.self)) })],
       [Status.UNEXPECTED_MESSAGE, HopMessage.frame({ type: HopType.STATUS, status: Status.OK })],
       [Status.UNEXPECTED_MESSAGE, HopMessage.frame({ type: 7 })],
-      [
-        Status.NO_RESERVATION,
-        HopMessage.frame({ type: HopType.CONNECT, peer: peer(peerIdToBytes(b.node.self)) }) &&
-          HopMessage.frame({ type: HopType.CONNECT, peer: peer(peerIdToBytes(clientIn(world).node.self)) }),
-      ],
+      [Status.NO_RESERVATION, HopMessage.frame({ type: HopType.CONNECT, peer: peer(peerIdToBytes(clientIn(world).node.self)) })],
       [Status.OK, HopMessage.frame({ type: HopType.RESERVE })],
       [Status.MALFORMED_MESSAGE, HopMessage.frame({ type: HopType.CONNECT, peer: peer(peerIdToBytes(b.node.self)) })],
     ]
@@ -577,7 +573,7 @@ describe('a relay under strange requests', () => {
       (): Multiaddr[] => [],
       () => Array.from({ length: 99 }, (_, i) => parseMultiaddr(`/ip4/192.0.2.${i}/tcp/9090/ws`)),
     ]) {
-      const { world, relay, a } = three(62, addresses === undefined ? {} : { addresses })
+      const { relay, a } = three(62, addresses === undefined ? {} : { addresses })
       expect(heldOn(a)).toBe(1)
       const circuits = a.node.addresses.filter(({ text }) => text.includes('circuit'))
       expect(circuits.length).toBeGreaterThan(0)
@@ -585,7 +581,6 @@ describe('a relay under strange requests', () => {
       // What works for us comes first, whatever the relay says of itself.
       expect(circuits[0]?.text).toBe(`${relay.address.text}/p2p-circuit`)
       for (const { text } of circuits) expect(text).toContain(`/p2p/${relay.node.self}/p2p-circuit`)
-      void world
     }
   })
 
@@ -625,7 +620,7 @@ describe('a relay under strange requests', () => {
     expect(status(world, connection, STOP, frame)).toBe(Status.PERMISSION_DENIED)
   })
 
-  it('1,000 requests on one connection: bounded, and the others are served', () => {
+  it('400 half requests on one connection: bounded, and the others are served', () => {
     const { world, relay, a, b } = three(65)
     const connection = connect(world, b, relay.address)
     for (let i = 0; i < 400; i++) connection.openStream([HOP]).write(Uint8Array.of(0x80))

@@ -3,29 +3,28 @@
  *
  *   relays ─▶ reservation machine ─▶ dial, RESERVE ─▶ addresses announced, `relay:reserved`; gone again: `relay:lost`
  *   STOP from a relay that we hold a slot on ─▶ its circuit is accepted like a connection that came by itself
- *   dial …/p2p/R/p2p-circuit/p2p/B ─▶ connection to R ─▶ CONNECT ─▶ the stream is the link
+ *   dial …/p2p/R/p2p-circuit/p2p/B ─▶ transport.ts
  *
- * Bounds: those of the machine (reservation.ts); RELAY_RESERVE_TIMEOUT for each RESERVE and STOP, RELAY_CONNECT_TIMEOUT for
- * each CONNECT; RELAY_MAX_INBOUND_CIRCUITS circuits from one relay at a time.
+ * Bounds: those of the machine (reservation.ts); RELAY_RESERVE_TIMEOUT for each RESERVE and STOP; RELAY_MAX_INBOUND_CIRCUITS
+ * circuits from one relay at a time.
  */
 
-import { TabmeshError } from '../../../errors.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import { peerIdOf, relayOf } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { DIAL_TIMEOUT, RELAY_CONNECT_TIMEOUT, RELAY_MAX_INBOUND_CIRCUITS, RELAY_RESERVE_TIMEOUT } from '../../limits.ts'
+import { RELAY_MAX_INBOUND_CIRCUITS, RELAY_RESERVE_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
-import type { DialTarget, Limit, Link, Net, Service, Transport } from '../../net/service.ts'
+import type { Net, Service, Transport } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
-import type { Outcome } from '../../wire/conversation.ts'
 import { converse } from '../../wire/conversation.ts'
-import { circuitAddresses, circuitOf, circuitTo, relayAddresses } from './addresses.ts'
+import { circuitAddresses, circuitTo, relayAddresses } from './addresses.ts'
 import type { Reservation } from './client.ts'
-import { answerStop, connect, reserve } from './client.ts'
+import { answerStop, reserve } from './client.ts'
 import { HOP, STOP } from './messages.ts'
 import type { Relay, ReservationInput } from './reservation.ts'
 import { Reservations } from './reservation.ts'
+import { circuitLink, circuitTransport, directTo, refusalOf, unreachable } from './transport.ts'
 
 export interface RelayClientOptions {
   /** Relays to be reachable through; their peer ids may be unknown. Several addresses of one peer are one relay. */
@@ -120,7 +119,7 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     const { peer } = relay
     const connection = peer === undefined ? undefined : directTo(net, peer)
     if (peer === undefined || connection === undefined) return feed({ t: 'disconnected', relay, fault: undefined })
-    const refusal = refusalOf(connection, HOP)
+    const refusal = refusalOf(connection)
     if (refusal !== undefined) return feed({ t: 'failed', relay, fault: refusal })
     const stream = connection.openStream([HOP])
     converse(stream, reserve(net.self, peer, net.host.date()), net.host, {
@@ -173,68 +172,11 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     })
   }
 
-  const dial = (address: Multiaddr, { host }: Net, done: (outcome: Outcome<Link>) => void): Cancel => {
-    const circuit = circuitOf(address)
-    let over = false
-    let giveUp: (fault: TabmeshError) => void = () => {}
-    const settle = (outcome: Outcome<Link>): void => {
-      if (over) return
-      over = true
-      done(outcome)
-    }
-    const talk = (connection: Connection, target: PeerId): void => {
-      if (over) return
-      const refusal = refusalOf(connection, HOP)
-      if (refusal !== undefined) return settle({ ok: false, fault: refusal })
-      const stream = connection.openStream([HOP])
-      giveUp = converse(stream, connect(target), host, {
-        timeout: RELAY_CONNECT_TIMEOUT,
-        what: `asking ${connection.remotePeer} for a circuit to ${target}`,
-        done: (outcome) => settle(outcome.ok ? { ok: true, value: circuitLink(stream, address, outcome.value) } : outcome),
-      })
-    }
-    if (circuit === undefined) {
-      const fault = new TabmeshError('ERR_INVALID_MULTIADDR', `${address.text} names no relay and target`)
-      host.defer(() => settle({ ok: false, fault }))
-    } else {
-      const { relay, target } = circuit
-      const open = connectionOver(relay)
-      if (open !== undefined) host.defer(() => talk(open, target))
-      else {
-        const cancel = net.dial(waysTo(relay), (outcome) => {
-          if (!outcome.ok) return settle({ ok: false, fault: unreachable([relay], outcome.fault) })
-          const direct = directTo(net, outcome.value.remotePeer)
-          if (direct !== undefined) return talk(direct, target)
-          settle({ ok: false, fault: new TabmeshError('ERR_RELAY_UNREACHABLE', `${relay.text} is reached through another relay only`) })
-        })
-        giveUp = cancel
-      }
-    }
-    return () => {
-      over = true
-      giveUp(new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up'))
-    }
-  }
-
-  /** The connection there is to a relay, also to one that an address without a peer id turned out to be. */
-  const connectionOver = (relay: Multiaddr): Connection | undefined => {
-    const peer = peerIdOf(relay) ?? machine.relays.find(({ addresses }) => addresses.some(({ text }) => text === relay.text))?.peer
-    return peer === undefined ? undefined : directTo(net, peer)
-  }
-
-  const waysTo = (relay: Multiaddr): DialTarget => {
-    const peer = peerIdOf(relay)
-    if (peer === undefined || relay.parts.length > 1) return { addresses: [relay] }
-    // `/p2p/R` alone: what we know of our own relays, else what the peer store knows.
-    return { peer, addresses: machine.relays.find((each) => each.peer === peer)?.addresses ?? [] }
-  }
-
   return {
+    ...circuitTransport(() => machine.relays),
     name: 'relay',
     // A relay that limits our connection to it (we reach it over another one) is told so, not left without an answer.
     protocols: { [STOP]: { maxInbound: RELAY_MAX_INBOUND_CIRCUITS, allowLimited: true } },
-    // Reaching the relay, and the target's answer to it.
-    timeout: DIAL_TIMEOUT,
     get relays() {
       return machine.relays
     },
@@ -273,37 +215,11 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
       timer()
       for (const cancel of dials.values()) cancel()
     },
-    matches: (address) => circuitOf(address) !== undefined,
-    dial,
   }
 }
 
-const circuitLink = (channel: Stream, remoteAddr: Multiaddr, limit: Limit | undefined): Link => ({
-  t: 'pipe',
-  channel,
-  transport: 'relay',
-  remoteAddr,
-  ...(limit === undefined ? {} : { limit }),
-})
-
-/** Relays do not stand on relays: hop and stop run on direct connections only. */
-const directTo = (net: Net, peer: PeerId): Connection | undefined =>
-  net.connections(peer).find((each) => each.status === 'open' && each.direct)
-
-/** The fault of asking a peer for what identify has told that it does not speak; before that it may. */
-const refusalOf = ({ identified, remotePeer }: Connection, protocol: string): TabmeshError | undefined =>
-  identified === undefined || identified.protocols.includes(protocol)
-    ? undefined
-    : new TabmeshError('ERR_NO_PROTOCOL', `${remotePeer} is no relay: it does not speak ${protocol}`)
-
 /** A circuit may come before our relay's word that it will: the two travel on streams of their own. */
 const expectsCircuits = ({ state }: Relay): boolean => state.t === 'held' || state.t === 'refreshing' || state.t === 'reserving'
-
-const unreachable = (addresses: readonly Multiaddr[], cause: TabmeshError): TabmeshError =>
-  new TabmeshError('ERR_RELAY_UNREACHABLE', `no connection to the relay at ${addresses.map(({ text }) => text).join(', ')}`, {
-    cause,
-    errors: cause.errors,
-  })
 
 /** One list for each peer that is named, and one for each address that names none. */
 const byPeer = (relays: readonly Multiaddr[]): Multiaddr[][] => {

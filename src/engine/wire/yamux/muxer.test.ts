@@ -405,7 +405,7 @@ describe('the connection', () => {
     const reader = new Reader(side.streams[0] as Channel)
     reader.channel.write(utf8('answer'))
     reader.channel.end()
-    expect(taken()).toEqual(['DATA ACK|FIN #1 6', 'GO_AWAY 0'])
+    expect(taken()).toEqual(['UPDATE ACK #1 0', 'DATA FIN #1 6', 'GO_AWAY 0'])
     expect([reader.log, log]).toEqual([['end', 'close'], ['end']])
   })
 
@@ -526,8 +526,7 @@ describe('pings', () => {
     })
     clock.settle()
     const order = frames(got)
-    expect(order.indexOf('PING ACK 9')).toBeLessThan(order.length - 1)
-    expect(order.filter((line) => line.startsWith('DATA'))).toHaveLength(4)
+    expect(order.map((line) => line.split(' ')[0])).toEqual(['DATA', 'DATA', 'PING', 'DATA', 'DATA'])
   })
 })
 

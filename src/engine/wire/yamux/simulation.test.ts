@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { concat } from '../../codec/bytes.ts'
 import { YAMUX_MAX_WINDOW } from '../../limits.ts'
 import type { Prng } from '../../testing/prng.ts'
-import { prng } from '../../testing/prng.ts'
+import { property } from '../../testing/property.ts'
 import { Yamux } from './machine.ts'
 
 const OPERATIONS = 20_000
@@ -130,8 +130,7 @@ class Peer {
   }
 }
 
-const simulate = (seed: number): { streams: number; bytes: number; cut: number } => {
-  const random = prng(seed)
+const simulate = (random: Prng): { streams: number; bytes: number; cut: number } => {
   const sides = [new Peer('dialer'), new Peer('listener')] as const
   sides[0].far = sides[1]
   sides[1].far = sides[0]
@@ -178,16 +177,12 @@ const simulate = (seed: number): { streams: number; bytes: number; cut: number }
 describe('two machines', () => {
   it(`deliver what was written, over ${OPERATIONS} random operations`, () => {
     let cut = 0
-    for (let seed = 1; seed <= 2; seed++) {
-      try {
-        const result = simulate(seed)
-        expect(result.streams).toBeGreaterThan(100)
-        expect(result.bytes).toBeGreaterThan(10_000_000)
-        cut += result.cut
-      } catch (error) {
-        throw new Error(`seed ${seed}`, { cause: error })
-      }
-    }
+    property(2, (random) => {
+      const result = simulate(random)
+      expect(result.streams).toBeGreaterThan(100)
+      expect(result.bytes).toBeGreaterThan(10_000_000)
+      cut += result.cut
+    })
     expect(cut).toBeGreaterThan(0)
   })
 })
