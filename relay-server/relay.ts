@@ -36,8 +36,6 @@ export interface Relay {
   stop(): Promise<void>
 }
 
-/** Inbound connections being secured: a few round trips each, so this is every tab of a lecture hall at once. */
-const MAX_PENDING = 512
 /** Sockets beside those of connections: the status page, and connections that are refused. */
 const SPARE_SOCKETS = 512
 
@@ -56,7 +54,8 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     host: nodeHost(key),
     services: [identifyService(), pingService(), server.service],
     transports: [],
-    limits: { max: config.maxConnections, maxIncomingPending: MAX_PENDING },
+    // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
+    limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections },
     onEvent,
   })
   let addresses: readonly string[] = []

@@ -29,6 +29,7 @@ const { instantiateAead } = await load('/workers/aead/load.ts')
 const { nobleAead } = await load('/src/engine/crypto/noble-aead.ts')
 const { secure } = await load('/src/engine/wire/noise/secure-channel.ts')
 const { CipherState } = await load('/src/engine/wire/noise/cipher-state.ts')
+const { sharedSecret, x25519KeyPair } = await load('/src/engine/crypto/x25519.ts')
 const { initiateNoise, makeStaticKey, respondNoise } = await load('/src/engine/wire/noise/handshake.ts')
 const { privateKey } = await load('/src/engine/codec/keys.ts')
 const { signWith, verifySignature } = await load('/src/engine/crypto/verify.ts')
@@ -137,12 +138,12 @@ console.table(
   }),
 )
 
-const node = () => ({ identity: privateKey('Ed25519', random(32)), staticKey: makeStaticKey(random) })
+const node = () => ({ identity: privateKey('Ed25519', random(32)), staticKey: makeStaticKey() })
 const [alice, bob] = [node(), node()]
 
 const shake = (/** @type {typeof simd} */ aead) => {
   const side = (/** @type {typeof alice} */ { identity, staticKey }, /** @type {typeof initiateNoise} */ noise) => {
-    const talk = noise({ aead, random, identity: identity.publicKey, staticKey, muxers: ['/yamux/1.0.0'] })
+    const talk = noise({ aead, identity: identity.publicKey, staticKey, muxers: ['/yamux/1.0.0'] })
     return { identity, talk, step: talk.next(), inbox: new Uint8Array(0) }
   }
   const run = (/** @type {ReturnType<typeof side>} */ own, /** @type {ReturnType<typeof side>} */ other) => {
@@ -154,6 +155,8 @@ const shake = (/** @type {typeof simd} */ aead) => {
         answer = own.inbox.subarray(0, ask.bytes)
         own.inbox = own.inbox.subarray(ask.bytes)
       } else if (ask.t === 'write') other.inbox = ask.bytes
+      else if (ask.t === 'keyPair') answer = x25519KeyPair(random(32))
+      else if (ask.t === 'agree') answer = sharedSecret(ask.own, ask.publicKey)
       else if (ask.t === 'sign') answer = signWith(own.identity, ask.bytes)
       else answer = verifySignature(ask.key, ask.bytes, ask.signature)
       own.step = own.talk.next(answer)

@@ -3,7 +3,8 @@
  *
  *   npm start -- --port 5173 --relay-port 9090
  *
- * The pages expect the relay on port 9090 of the host they came from; with another port, the printed URL tells them.
+ * A port of 0 is any free one; `--no-build` serves the dist/ that is there. The pages expect the relay on port 9090 of the host
+ * they came from; with another port, the printed URL tells them. The relay's key is kept in .cache/relay.
  */
 
 import { spawn } from 'node:child_process'
@@ -15,7 +16,13 @@ import { parseArgs } from 'node:util'
 import { createServer } from 'vite'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { values } = parseArgs({ options: { port: { type: 'string', default: '5173' }, 'relay-port': { type: 'string', default: '9090' } } })
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '5173' },
+    'relay-port': { type: 'string', default: '9090' },
+    'no-build': { type: 'boolean', default: false },
+  },
+})
 const port = Number(values.port)
 const relayPort = Number(values['relay-port'])
 
@@ -46,21 +53,23 @@ for (const [what, number, flag] of /** @type {const} */ ([
   ['the relay', relayPort, '--relay-port'],
   ['the examples', port, '--port'],
 ])) {
-  if (!Number.isInteger(number) || number < 1 || number > 65_535) giveUp(`${flag} takes a port from 1 to 65535`)
-  if (await inUse(number))
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) giveUp(`${flag} takes a port from 0 to 65535`)
+  if (number !== 0 && (await inUse(number)))
     giveUp(`Port ${number}, for ${what}, is in use: stop what runs there, or choose another with \`npm start -- ${flag} …\``)
 }
 
-const build = spawn(process.execPath, [`${root}scripts/build.mjs`], { stdio: 'inherit' })
-const [built] = await once(build, 'close')
-if (built !== 0) process.exit(typeof built === 'number' ? built : 1)
+if (!values['no-build']) {
+  const build = spawn(process.execPath, [`${root}scripts/build.mjs`], { stdio: 'inherit' })
+  const [built] = await once(build, 'close')
+  if (built !== 0) process.exit(typeof built === 'number' ? built : 1)
+}
 
 // Its own group: Ctrl-C reaches us alone, and we stop things in order.
-const relay = spawn(process.execPath, [`${root}dist/relay/cli.js`, '--json', '--listen', `/ip4/0.0.0.0/tcp/${relayPort}/ws`], {
-  cwd: root,
-  stdio: ['ignore', 'pipe', 'inherit'],
-  detached: process.platform !== 'win32',
-})
+const relay = spawn(
+  process.execPath,
+  [`${root}dist/relay/cli.js`, '--json', '--listen', `/ip4/0.0.0.0/tcp/${relayPort}/ws`, '--data', `${root}.cache/relay`],
+  { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], detached: process.platform !== 'win32' },
+)
 process.on('exit', () => relay.kill('SIGKILL'))
 
 let stopping = false
@@ -107,11 +116,12 @@ try {
   await stop(1)
 }
 
-const query = relayPort === 9090 ? '' : `?relay=${encodeURIComponent(`http://localhost:${relayPort}`)}`
+const url = server.resolvedUrls?.local[0] ?? `http://localhost:${port}/`
+const query = new URL(ready.http).port === '9090' ? '' : `?relay=${encodeURIComponent(ready.http)}`
 console.log(`
-  Relay     http://localhost:${relayPort}   ${ready.peerId}
-  Examples  http://localhost:${port}/${query}
+  Relay     ${ready.http}/   ${ready.peerId}
+  Examples  ${url}${query}
 
-  Open the chat twice: http://localhost:${port}/chat/${query}
+  Open the chat twice: ${url}chat/${query}
   Ctrl-C stops both.
 `)

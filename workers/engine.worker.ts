@@ -16,7 +16,7 @@ import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
 import type { EngineInit } from '../src/port/messages.ts'
 import { rtcOverPort } from '../src/port/rtc-remote.ts'
-import { verify } from '../src/port/web-crypto.ts'
+import { verify, x25519 } from '../src/port/web-crypto.ts'
 import { openIdentity } from '../src/store/identity.ts'
 import { webSocketTransport } from '../src/transports/web-socket.ts'
 import { instantiateAead } from './aead/load.ts'
@@ -34,6 +34,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
     defer: (run) => queueMicrotask(run),
     sign: identity.sign,
     verify,
+    x25519: await x25519(),
     aead: instantiateAead() ?? nobleAead,
     publicKey: identity.publicKey,
   }

@@ -9,6 +9,7 @@
 import type { TabmeshError } from '../errors.ts'
 import type { PublicKey } from './codec/keys.ts'
 import type { Aead } from './crypto/aead.ts'
+import type { X25519 } from './crypto/x25519.ts'
 
 /** Calls off a timer; harmless when it has already run. */
 export type Cancel = () => void
@@ -28,6 +29,8 @@ export interface Host {
   sign(bytes: Uint8Array, done: (signature: Uint8Array | TabmeshError) => void): void
   /** Checks a signature by any libp2p key. May answer at once; a key type the host can't check answers false. */
   verify(key: PublicKey, bytes: Uint8Array, signature: Uint8Array, done: (valid: boolean) => void): void
+  /** Key agreement on Curve25519. */
+  readonly x25519: X25519
   /** ChaCha20-Poly1305, synchronous. */
   readonly aead: Aead
   /** The public half of the identity key. */

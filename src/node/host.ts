@@ -13,6 +13,7 @@ import type { Aead } from '../engine/crypto/aead.ts'
 import { nobleAead } from '../engine/crypto/noble-aead.ts'
 import type { Cancel, Host } from '../engine/host.ts'
 import { signer, verifier } from './signatures.ts'
+import { nodeX25519 } from './x25519.ts'
 
 /** The longest that setTimeout counts; a longer one it would take for 1 ms. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1
@@ -29,6 +30,7 @@ export const nodeHost = (key: PrivateKey): Host => {
     defer: deferrer(),
     sign: (bytes, done) => done(sign(bytes)),
     verify: (publicKey, bytes, signature, done) => done(verify(publicKey, bytes, signature)),
+    x25519: nodeX25519,
     aead: aead(),
     publicKey: key.publicKey,
   }

@@ -16,12 +16,8 @@ import type { Transport } from '../engine/net/service.ts'
 import { TabmeshError } from '../errors.ts'
 import { carryWs, socketOptions } from './ws-socket.ts'
 
-export interface WsTransportOptions {
-  /** Certificates to trust instead of the system's, in PEM: for a relay with one of its own. */
-  readonly ca?: string | Buffer
-}
-
-export const wsTransport = (options: WsTransportOptions = {}): Transport => ({
+/** Certificates are checked against those that Node trusts; NODE_EXTRA_CA_CERTS adds to them. */
+export const wsTransport = (): Transport => ({
   name: 'websocket',
   matches: (address) => webSocketTarget(address) !== undefined,
   dial(address, net, done) {
@@ -39,7 +35,7 @@ export const wsTransport = (options: WsTransportOptions = {}): Transport => ({
       }
     }
     const { url } = target
-    const socket = new WebSocket(url, { ...socketOptions, ...options, handshakeTimeout: DIAL_ADDRESS_TIMEOUT, lookup: lookupFor(target) })
+    const socket = new WebSocket(url, { ...socketOptions, handshakeTimeout: DIAL_ADDRESS_TIMEOUT, lookup: lookupFor(target) })
     socket.on('open', () => {
       if (!connecting) return
       connecting = false

@@ -63,7 +63,7 @@ export const listenWs = async (address: Multiaddr, options: WsListenOptions): Pr
   try {
     await listen(server, address, host, port)
   } catch (error) {
-    sockets.end()
+    await sockets.end()
     throw error
   }
   const bound = server.address() as AddressInfo
@@ -80,10 +80,10 @@ export const listenWs = async (address: Multiaddr, options: WsListenOptions): Pr
     stopAccepting,
     async close() {
       stopAccepting()
-      sockets.end()
+      const ended = sockets.end()
       const timer = setTimeout(() => sockets.terminate(), WS_CLOSE_TIMEOUT)
       server.closeAllConnections()
-      await closed
+      await Promise.all([ended, closed])
       clearTimeout(timer)
     },
   }
@@ -175,9 +175,12 @@ const acceptSockets = (server: Server, path: string, { accept, trustProxy = fals
       goingAway = true
       for (const { channel } of open.values()) channel.endCode = CLOSE_GOING_AWAY
     },
-    end() {
+    /** Resolves when all are closed. */
+    async end() {
       clearInterval(pings)
+      const gone = [...open.keys()].map((socket) => new Promise((done) => socket.once('close', done)))
       for (const { channel } of open.values()) channel.end()
+      await Promise.all(gone)
     },
     terminate() {
       for (const socket of open.keys()) socket.terminate()

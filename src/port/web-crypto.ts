@@ -5,6 +5,7 @@
 
 import type { PublicKey } from '../engine/codec/keys.ts'
 import { verifySignature } from '../engine/crypto/verify.ts'
+import { nobleX25519, type X25519 } from '../engine/crypto/x25519.ts'
 
 const RSA = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
@@ -18,3 +19,35 @@ export const verify = (key: PublicKey, bytes: Uint8Array, signature: Uint8Array,
     .then((imported) => subtle.verify(algorithm, imported, signature as Uint8Array<ArrayBuffer>, bytes as Uint8Array<ArrayBuffer>))
     .then(done, inScript)
 }
+
+/** X25519 by WebCrypto where the platform has it, else by @noble/curves. */
+export const x25519 = async (): Promise<X25519> => {
+  const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined
+  try {
+    await subtle?.generateKey('X25519', false, ['deriveBits'])
+  } catch {
+    return inScript()
+  }
+  return subtle === undefined ? inScript() : bySubtle(subtle)
+}
+
+const inScript = (): X25519 => nobleX25519((bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
+
+const bySubtle = (subtle: SubtleCrypto): X25519 => ({
+  generate(done) {
+    void (async () => {
+      const { privateKey, publicKey } = (await subtle.generateKey('X25519', false, ['deriveBits'])) as CryptoKeyPair
+      return { privateKey, publicKey: new Uint8Array(await subtle.exportKey('raw', publicKey)) }
+    })().then(done)
+  },
+  agree({ privateKey }, publicKey, done) {
+    subtle
+      .importKey('raw', publicKey as Uint8Array<ArrayBuffer>, 'X25519', false, [])
+      .then((remote) => subtle.deriveBits({ name: 'X25519', public: remote }, privateKey as CryptoKey, 256))
+      .then(
+        (secret) => done(new Uint8Array(secret)),
+        // An all-zero secret is an OperationError (WebCrypto §X25519).
+        () => done(false),
+      )
+  },
+})

@@ -45,10 +45,16 @@ export const CLOSE_GOING_AWAY = 1001
 const CLOSE_UNSUPPORTED = 1003
 const CLOSE_NO_STATUS = 1005
 const CLOSE_TOO_BIG = 1009
+/** Registered with IANA later. */
+const CLOSE_TRY_LATER = 1013
 /** §7.4.2: the first code for private use; the reason says which fault it was. */
 const CLOSE_ABORTED = 4000
 
-const closeCodes: { readonly [code in ErrorCode]?: number } = { ERR_STOPPED: CLOSE_GOING_AWAY, ERR_FRAME_TOO_LARGE: CLOSE_TOO_BIG }
+const closeCodes: { readonly [code in ErrorCode]?: number } = {
+  ERR_STOPPED: CLOSE_GOING_AWAY,
+  ERR_FRAME_TOO_LARGE: CLOSE_TOO_BIG,
+  ERR_CONNECTION_LIMIT: CLOSE_TRY_LATER,
+}
 
 export class WebSocketChannel implements Channel {
   /** What `end` closes with: a server that stops says 1001. */

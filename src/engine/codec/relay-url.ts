@@ -27,8 +27,12 @@ const urlPattern = /^(https?|wss?):\/\/([^\s/?#@:[\]%\\]+|\[[^\s\]]+\])(?::(\d{1
 const invalid = (url: string, what: string, cause?: unknown) =>
   new TabmeshError('ERR_INVALID_ARGUMENT', `${JSON.stringify(url)} is not the URL of a relay (${what})`, { cause })
 
-/** Where a relay's WebSocket is, given its http, https, ws or wss URL. Throws ERR_INVALID_ARGUMENT. */
+/**
+ * A relay as it is configured: its http, https, ws or wss URL, or a multiaddr, which stays what it is. Throws
+ * ERR_INVALID_ARGUMENT for a URL and ERR_INVALID_MULTIADDR for what begins with a slash.
+ */
 export const relayUrlToMultiaddr = (url: string): Multiaddr => {
+  if (url.trim().startsWith('/')) return parseMultiaddr(url.trim())
   const [, scheme = '', authority = '', port, path = ''] = urlPattern.exec(url.trim()) ?? []
   const kind = schemes[scheme.toLowerCase()]
   if (kind === undefined) throw invalid(url, 'such as https://relay.example or ws://127.0.0.1:9090; no user, query or fragment')
@@ -53,7 +57,3 @@ const hostPart = (authority: string): string | undefined => {
   // What ends in a number is an IPv4 address to a browser, however it is written: 127.1, 0x7f.1 (WHATWG URL, host parsing).
   return /(^|\.)(\d+|0x[0-9a-f]*)\.?$/i.test(authority) ? undefined : `dns4/${authority.toLowerCase()}`
 }
-
-/** A relay as it is configured: a multiaddr or a URL. Throws ERR_INVALID_MULTIADDR or ERR_INVALID_ARGUMENT. */
-export const parseRelay = (text: string): Multiaddr =>
-  text.trim().startsWith('/') ? parseMultiaddr(text.trim()) : relayUrlToMultiaddr(text)

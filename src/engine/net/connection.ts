@@ -29,6 +29,8 @@ export interface ConnectionDetails {
   readonly transport: TransportName
   readonly limit: Limit | undefined
   readonly encryption: string
+  /** The name of the multiplexer. */
+  readonly muxer: string
   /** Unix milliseconds. */
   readonly openedAt: number
 }
@@ -55,6 +57,7 @@ export class Connection {
   readonly transport: TransportName
   readonly limit: Limit | undefined
   readonly encryption: string
+  readonly muxer: string
   readonly openedAt: number
   readonly streams = new Set<Stream>()
   identified: Identified | undefined
@@ -63,12 +66,13 @@ export class Connection {
   /** Round trip in milliseconds, where a ping or the muxer has measured it. */
   rtt: number | undefined
   status: 'open' | 'retiring' | 'closed' = 'open'
-  readonly #muxer: Muxer
+  readonly #mux: () => Muxer
+  #session: Muxer | undefined
   readonly #owner: ConnectionOwner
   #streamCount = 0
   #retireTimer: Cancel | undefined
 
-  constructor(details: ConnectionDetails, muxer: Muxer, owner: ConnectionOwner) {
+  constructor(details: ConnectionDetails, mux: () => Muxer, owner: ConnectionOwner) {
     this.id = details.id
     this.remotePeer = details.remotePeer
     this.remoteAddr = details.remoteAddr
@@ -77,7 +81,8 @@ export class Connection {
     this.limit = details.limit
     this.encryption = details.encryption
     this.openedAt = details.openedAt
-    this.#muxer = muxer
+    this.muxer = details.muxer
+    this.#mux = mux
     this.#owner = owner
   }
 
@@ -89,8 +94,10 @@ export class Connection {
     })
   }
 
-  get muxer(): string {
-    return this.#muxer.protocol
+  /** Made with the first use. */
+  get #muxer(): Muxer {
+    this.#session ??= this.#mux()
+    return this.#session
   }
 
   get limited(): boolean {

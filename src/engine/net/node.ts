@@ -22,7 +22,7 @@ import {
 } from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { Muxer } from '../wire/muxer.ts'
-import { makeStaticKey, type NoiseStaticKey } from '../wire/noise/handshake.ts'
+import { makeStaticKey, type NoiseStaticKey, prepare } from '../wire/noise/handshake.ts'
 import { Connection } from './connection.ts'
 import { dial } from './dialer.ts'
 import { Metrics } from './metrics.ts'
@@ -40,7 +40,7 @@ import type {
   Transport,
 } from './service.ts'
 import type { Direction, Stream } from './stream.ts'
-import { upgrade } from './upgrade.ts'
+import { type Upgraded, upgrade } from './upgrade.ts'
 
 export interface NodeOptions {
   readonly host: Host
@@ -82,7 +82,7 @@ export class Node implements Net {
   readonly #transports: readonly Transport[]
   readonly #limits: NodeLimits
   readonly #onEvent: (event: NetEvent) => void
-  readonly #staticKey: NoiseStaticKey
+  readonly #staticKey: NoiseStaticKey = makeStaticKey()
   readonly #connections = new Map<string, Connection>()
   readonly #byPeer = new Map<PeerId, Connection[]>()
   readonly #handlers = new Map<string, Mounted>()
@@ -107,12 +107,12 @@ export class Node implements Net {
       dialTimeout: DIAL_TIMEOUT,
       ...options.limits,
     }
-    this.#staticKey = makeStaticKey((bytes) => this.host.random(bytes))
     for (const service of this.#services) this.#register(service)
   }
 
   /** Starts the services, in the order of the list. */
   start(): void {
+    prepare(this.#staticKey, this.host)
     for (const service of this.#services) service.start?.(this)
   }
 
@@ -273,7 +273,7 @@ export class Node implements Net {
       )
     }
     if (link.t === 'muxed') {
-      this.#take(link, link.muxer, link.remotePeer, link.encryption, 'inbound', done)
+      this.#take(link, native(link), 'inbound', done)
       return
     }
     const giveUp = upgrade(
@@ -281,7 +281,7 @@ export class Node implements Net {
       { host: this.host, staticKey: this.#staticKey, role: 'listener', expectedPeer: peerIdOf(link.remoteAddr) },
       (outcome) => {
         this.#pendingInbound.delete(abandon)
-        if (outcome.ok) this.#take(link, outcome.value.muxer, outcome.value.remotePeer, outcome.value.encryption, 'inbound', done)
+        if (outcome.ok) this.#take(link, outcome.value, 'inbound', done)
         else done(outcome)
       },
     )
@@ -295,39 +295,22 @@ export class Node implements Net {
 
   #outbound(link: Link, expectedPeer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void {
     if (link.t === 'muxed') {
-      this.#take(link, link.muxer, link.remotePeer, link.encryption, 'outbound', done)
+      this.#take(link, native(link), 'outbound', done)
       return () => {}
     }
     return upgrade(link, { host: this.host, staticKey: this.#staticKey, role: 'dialer', expectedPeer }, (outcome) => {
-      if (outcome.ok) this.#take(link, outcome.value.muxer, outcome.value.remotePeer, outcome.value.encryption, 'outbound', done)
+      if (outcome.ok) this.#take(link, outcome.value, 'outbound', done)
       else done(outcome)
     })
   }
 
-  /** Makes a connection of an authenticated muxer, if the limits allow one more. */
-  #take(
-    link: Link,
-    muxer: Muxer,
-    remotePeer: PeerId,
-    encryption: string,
-    direction: Direction,
-    done: (outcome: Outcome<Connection>) => void,
-  ): void {
+  /** Makes a connection of an authenticated peer, if the limits allow one more. */
+  #take(link: Link, upgraded: Upgraded, direction: Direction, done: (outcome: Outcome<Connection>) => void): void {
+    const { remotePeer } = upgraded
     const siblings = this.#byPeer.get(remotePeer) ?? []
-    const refusal =
-      remotePeer === this.self
-        ? new TabmeshError('ERR_SELF_DIAL', 'the remote is this peer itself')
-        : this.#connections.size >= this.#limits.max || siblings.length >= this.#limits.maxPerPeer
-          ? new TabmeshError(
-              'ERR_CONNECTION_LIMIT',
-              `${this.#connections.size} connections are open, ${siblings.length} of them to ${remotePeer}`,
-            )
-          : this.#stopped || this.#stopping !== undefined
-            ? new TabmeshError('ERR_STOPPED', 'this peer is stopped')
-            : undefined
+    const refusal = this.#refuseConnection(remotePeer, siblings.length)
     if (refusal !== undefined) {
-      muxer.attach({ onStream: () => {}, onClose: () => {} })
-      muxer.abort(refusal)
+      discard(upgraded.mux(), refusal)
       return done({ ok: false, fault: refusal })
     }
     this.#connectionCount += 1
@@ -339,10 +322,11 @@ export class Node implements Net {
         direction,
         transport: link.transport,
         limit: link.t === 'pipe' ? link.limit : undefined,
-        encryption,
+        encryption: upgraded.encryption,
+        muxer: upgraded.muxer,
         openedAt: this.host.date(),
       },
-      muxer,
+      upgraded.mux,
       {
         host: this.host,
         answers: (each, protocol) => this.#answers(each, protocol),
@@ -354,15 +338,26 @@ export class Node implements Net {
       },
     )
     this.#connections.set(connection.id, connection)
-    this.metrics.connected(connection)
     this.#byPeer.set(remotePeer, [...siblings, connection])
     this.emit({ t: 'connection:open', connection })
+    this.metrics.connected(connection)
     if (siblings.length === 0) this.emit({ t: 'peer:connect', peer: remotePeer })
     connection.start()
     if (connection.status === 'closed')
       return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
     for (const service of this.#services) service.onConnection?.(connection)
     done({ ok: true, value: connection })
+  }
+
+  #refuseConnection(remotePeer: PeerId, siblings: number): TabmeshError | undefined {
+    if (remotePeer === this.self) return new TabmeshError('ERR_SELF_DIAL', 'the remote is this peer itself')
+    if (this.#connections.size >= this.#limits.max || siblings >= this.#limits.maxPerPeer) {
+      return new TabmeshError(
+        'ERR_CONNECTION_LIMIT',
+        `${this.#connections.size} connections are open, ${siblings} of them to ${remotePeer}`,
+      )
+    }
+    return this.#stopped || this.#stopping !== undefined ? new TabmeshError('ERR_STOPPED', 'this peer is stopped') : undefined
   }
 
   #drop(connection: Connection, fault: TabmeshError | undefined): void {
@@ -498,9 +493,19 @@ const preference = (connection: Connection): number =>
 
 const refuse = (link: Link, fault: TabmeshError, done: (outcome: Outcome<Connection>) => void): void => {
   if (link.t === 'pipe') link.channel.abort(fault)
-  else {
-    link.muxer.attach({ onStream: () => {}, onClose: () => {} })
-    link.muxer.abort(fault)
-  }
+  else discard(link.muxer, fault)
   done({ ok: false, fault })
 }
+
+const discard = (muxer: Muxer, fault: TabmeshError): void => {
+  muxer.attach({ onStream: () => {}, onClose: () => {} })
+  muxer.abort(fault)
+}
+
+/** A native multiplexer needs no upgrade. */
+const native = ({ muxer, remotePeer, encryption }: Extract<Link, { t: 'muxed' }>): Upgraded => ({
+  remotePeer,
+  encryption,
+  muxer: muxer.protocol,
+  mux: () => muxer,
+})

@@ -31,6 +31,9 @@ export class Stream implements Channel, Sink {
   #onGone: (() => void) | undefined
   #sink: Sink | undefined
   #ready: boolean
+  /** What was written before the protocol was agreed, where that has to be waited for. */
+  #held: Uint8Array[] | undefined
+  #endHeld = false
   #attached = false
   #closed: { fault: TabmeshError | undefined } | undefined
 
@@ -56,6 +59,7 @@ export class Stream implements Channel, Sink {
       talk = answerOf(this.protocol)
     } else {
       talk = selectProtocol(protocols)
+      this.#held = []
     }
     converse(this.#channel, talk, host, {
       timeout: MSS_TIMEOUT,
@@ -65,6 +69,7 @@ export class Stream implements Channel, Sink {
         if (outcome.ok) {
           this.protocol = outcome.value
           this.#ready = true
+          this.#letGo()
           ready?.(undefined)
           this.#flow()
         } else {
@@ -76,7 +81,9 @@ export class Stream implements Channel, Sink {
   }
 
   get credit(): number {
-    return this.#closed === undefined ? this.#channel.credit : 0
+    if (this.#closed !== undefined) return 0
+    // Before the protocol is agreed one write is held, and the next one waits.
+    return this.#held === undefined ? this.#channel.credit : this.#held.length === 0 ? this.#channel.credit : 0
   }
 
   get closed(): boolean {
@@ -85,11 +92,13 @@ export class Stream implements Channel, Sink {
 
   write(bytes: Uint8Array): void {
     this.sent += bytes.length
-    this.#channel.write(bytes)
+    if (this.#held === undefined) this.#channel.write(bytes)
+    else this.#held.push(bytes)
   }
 
   end(): void {
-    this.#channel.end()
+    if (this.#held === undefined) this.#channel.end()
+    else this.#endHeld = true
   }
 
   abort(fault: TabmeshError): void {
@@ -154,6 +163,15 @@ export class Stream implements Channel, Sink {
     this.#onGone = undefined
     gone?.()
     this.#tellClosed()
+  }
+
+  #letGo(): void {
+    const held = this.#held
+    this.#held = undefined
+    if (held === undefined) return
+    for (const bytes of held) this.#channel.write(bytes)
+    if (this.#endHeld) this.#channel.end()
+    else if (held.length > 0 && this.credit > 0) this.#sink?.onDrain?.()
   }
 
   #tellClosed(): void {

@@ -4,8 +4,8 @@
  *   pipe ── multistream /noise + Noise XX ──▶ secure channel ──┬─ muxer agreed inside Noise ───────────▶ yamux
  *                                                              └─ multistream /yamux/1.0.0 (rust) ─────▶ yamux
  *
- * The dialer sends the multistream header, its proposal and Noise's first message in one packet, so that a connection
- * costs two round trips. One deadline covers it all.
+ * The dialer sends the multistream header and its proposal at once, and Noise's first message as soon as its key is made,
+ * without waiting for an answer, so that a connection costs two round trips. One deadline covers it all.
  */
 
 import { remoteFault, type TabmeshError } from '../../errors.ts'
@@ -22,6 +22,7 @@ import type { Link } from './service.ts'
 
 const NOISE = '/noise'
 const YAMUX = '/yamux/1.0.0'
+const NOISE_HEAD = lazyHead(NOISE)
 
 export interface UpgradeOptions {
   readonly host: Host
@@ -32,10 +33,14 @@ export interface UpgradeOptions {
   readonly timeout?: number
 }
 
+/** An authenticated peer. What the rest of a connection needs is made by `mux`, once it is wanted. */
 export interface Upgraded {
-  readonly muxer: Muxer
   readonly remotePeer: PeerId
   readonly encryption: string
+  /** The name of the multiplexer. */
+  readonly muxer: string
+  /** Begins the session; called once. */
+  mux(): Muxer
 }
 
 /** Runs the whole upgrade; on failure the pipe is aborted. Returns a function that gives up with a fault. */
@@ -49,22 +54,24 @@ export const upgrade = (
   const began = host.now()
 
   const withSession = (session: NoiseSession): void => {
-    const channel = secure(link.channel, session, host.aead)
-    const finish = (): void => {
-      const muxer = yamux(channel, role, host)
-      done({ ok: true, value: { muxer, remotePeer: session.remotePeer, encryption: NOISE } })
+    const { remotePeer } = session
+    if (session.muxer === YAMUX) {
+      const mux = (): Muxer => yamux(secure(link.channel, session, host.aead), role, host)
+      return done({ ok: true, value: { remotePeer, encryption: NOISE, muxer: YAMUX, mux } })
     }
-    if (session.muxer === YAMUX) return finish()
+    const channel = secure(link.channel, session, host.aead)
     giveUp = converse(channel, role === 'dialer' ? selectProtocol([YAMUX]) : answerProtocols((name) => name === YAMUX), host, {
       timeout: Math.max(1, timeout - (host.now() - began)),
       what: 'agreeing on a muxer',
       done: (outcome) => {
-        if (outcome.ok) finish()
-        else done({ ok: false, fault: explain(outcome.fault, 'ERR_NO_MUXER') })
+        if (!outcome.ok) return done({ ok: false, fault: explain(outcome.fault, 'ERR_NO_MUXER') })
+        done({ ok: true, value: { remotePeer, encryption: NOISE, muxer: YAMUX, mux: () => yamux(channel, role, host) } })
       },
     })
   }
 
+  // Before anything is computed: the remote reads it while we make our key.
+  if (role === 'dialer') link.channel.write(NOISE_HEAD.slice())
   let giveUp = converse(link.channel, role === 'dialer' ? dialNoise(options) : answerNoise(options), host, {
     timeout,
     what: 'securing the connection',
@@ -91,7 +98,6 @@ function* answerNoise(options: UpgradeOptions): Conversation<NoiseSession> {
 
 const noiseOptions = ({ host, staticKey, expectedPeer }: UpgradeOptions) => ({
   aead: host.aead,
-  random: (bytes: number) => host.random(bytes),
   identity: host.publicKey,
   staticKey,
   // One entry: js picks from the wrong list, which is the same only while there is one (PROTOCOLS §6).
@@ -99,9 +105,8 @@ const noiseOptions = ({ host, staticKey, expectedPeer }: UpgradeOptions) => ({
   ...(expectedPeer === undefined ? {} : { expectedPeer }),
 })
 
-/** Proposes `protocol` and goes on at once; its answer is read in front of the first thing `talk` wants to read. */
+/** For a proposal of `protocol` that was not waited for: its answer is read in front of the first thing `talk` wants to read. */
 function* lazily<T>(protocol: string, talk: Conversation<T>): Conversation<T> {
-  yield { t: 'write', bytes: lazyHead(protocol) }
   let step = talk.next()
   while (step.done !== true && step.value.t !== 'read' && step.value.t !== 'readSome') step = talk.next(yield step.value)
   yield* readLazyAnswer(protocol)

@@ -8,7 +8,8 @@ import { TabmeshError } from '../../errors.ts'
 import { concat } from '../codec/bytes.ts'
 import type { PrivateKey } from '../codec/keys.ts'
 import { signWith, verifySignature } from '../crypto/verify.ts'
-import type { Ask, Conversation } from '../wire/conversation.ts'
+import { sharedSecret } from '../crypto/x25519.ts'
+import type { Answer, Ask, Conversation } from '../wire/conversation.ts'
 
 export class Play<T> {
   readonly #talk: Conversation<T>
@@ -67,7 +68,7 @@ export class Play<T> {
   }
 
   /** Undefined while a read must wait. */
-  #answer(ask: Ask): Uint8Array | boolean | undefined {
+  #answer(ask: Ask): Answer {
     switch (ask.t) {
       case 'read':
         if (this.#incoming.length >= ask.bytes) return this.#take(ask.bytes)
@@ -83,12 +84,16 @@ export class Play<T> {
       case 'verify':
         this.verified += 1
         return verifySignature(ask.key, ask.bytes, ask.signature) ?? false
+      case 'keyPair':
+        throw new Error('asks for a key pair, which nobody here makes')
+      case 'agree':
+        return sharedSecret(ask.own, ask.publicKey)
       default:
         return undefined
     }
   }
 
-  #step(answer: Uint8Array | boolean | undefined): void {
+  #step(answer: Answer): void {
     let next = answer
     try {
       for (;;) {
@@ -111,4 +116,15 @@ export class Play<T> {
       this.over = true
     }
   }
+}
+
+/** The value of a conversation that asks for nothing but key agreement with pairs of `x25519KeyPair`. */
+export const settle = <T>(talk: Conversation<T>): T => {
+  let step = talk.next()
+  while (step.done !== true) {
+    const ask = step.value
+    if (ask.t !== 'agree') throw new Error(`asks for ${ask.t}`)
+    step = talk.next(sharedSecret(ask.own, ask.publicKey))
+  }
+  return step.value
 }

@@ -10,6 +10,7 @@ import { privateKey } from '../codec/keys.ts'
 import { type Multiaddr, parseMultiaddr } from '../codec/multiaddr.ts'
 import { nobleAead } from '../crypto/noble-aead.ts'
 import { signWith, verifySignature } from '../crypto/verify.ts'
+import { nobleX25519 } from '../crypto/x25519.ts'
 import type { Cancel, Host } from '../host.ts'
 import { Node, type NodeOptions } from '../net/node.ts'
 import type { Link, Net, NetEvent, Transport } from '../net/service.ts'
@@ -57,6 +58,7 @@ export class World {
       defer: (run) => void this.#deferred.push(run),
       sign: (bytes, done) => this.defer(() => done(signWith(key, bytes))),
       verify: (by, bytes, signature, done) => this.defer(() => done(verifySignature(by, bytes, signature) ?? false)),
+      x25519: nobleX25519((bytes) => this.random.bytes(bytes)),
       aead: nobleAead,
       publicKey: key.publicKey,
     }

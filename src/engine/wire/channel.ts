@@ -46,14 +46,22 @@ export interface Sink {
   onClose(fault?: TabmeshError): void
 }
 
-/** The receive side that every channel has: keeps what arrives while nobody is attached. */
+/**
+ * The receive side that every channel has: keeps what arrives while nobody is attached.
+ *
+ * Calls of one sink never nest, except for the close that a fault brings: what comes while a sink is inside a call waits until
+ * the call returns. Each reader is told the end and the close, also those that an earlier reader was told.
+ */
 export class Inlet {
   #sink: Sink | undefined
   readonly #kept = new ByteQueue()
   #ended = false
   #endTold = false
   #closed: { fault: TabmeshError | undefined } | undefined
-  #closeTold = false
+  /** Which reader this is: a call may return after its sink has given way to the next. */
+  #reader = 0
+  /** The present reader is inside a call. */
+  #busy = false
 
   get attached(): boolean {
     return this.#sink !== undefined
@@ -69,8 +77,8 @@ export class Inlet {
 
   push(bytes: Uint8Array): void {
     if (this.#closed !== undefined || this.#ended || bytes.length === 0) return
-    if (this.#sink !== undefined && this.#kept.size === 0) this.#sink.onData(bytes)
-    else this.#kept.push(bytes)
+    this.#kept.push(bytes)
+    if (this.#sink !== undefined) this.#deliver()
   }
 
   drain(): void {
@@ -83,37 +91,55 @@ export class Inlet {
     this.#deliver()
   }
 
-  /** A fault drops what is kept; an orderly close delivers it first. */
+  /** A fault drops what is kept and is told at once; an orderly close comes behind what is kept. */
   close(fault?: TabmeshError): void {
     if (this.#closed !== undefined) return
     this.#closed = { fault }
-    if (fault !== undefined) this.#kept.clear()
-    this.#deliver()
+    if (fault === undefined) return this.#deliver()
+    this.#kept.clear()
+    this.#tellClosed()
   }
 
   attach(sink: Sink): void {
     if (this.#sink !== undefined) throw new Error('a channel has one reader at a time')
     this.#sink = sink
+    this.#endTold = false
     this.#deliver()
   }
 
   detach(rest?: Uint8Array): void {
     this.#sink = undefined
-    if (rest !== undefined) this.#kept.unshift(rest)
+    this.#reader += 1
+    this.#busy = false
+    if (rest !== undefined && this.#closed?.fault === undefined) this.#kept.unshift(rest)
   }
 
   /** In order, one at a time: a sink may detach, or another attach, in the middle of any call. */
   #deliver(): void {
-    while (this.#sink !== undefined && this.#kept.size > 0) this.#sink.onData(this.#kept.shift() as Uint8Array)
-    if (this.#sink !== undefined && this.#ended && !this.#endTold) {
-      this.#endTold = true
-      this.#sink.onEnd()
+    while (this.#sink !== undefined && !this.#busy) {
+      if (this.#closed?.fault !== undefined) return this.#tellClosed()
+      const bytes = this.#kept.shift()
+      if (bytes === undefined && (!this.#ended || this.#endTold)) break
+      const reader = this.#reader
+      this.#busy = true
+      try {
+        if (bytes !== undefined) this.#sink.onData(bytes)
+        else {
+          this.#endTold = true
+          this.#sink.onEnd()
+        }
+      } finally {
+        if (this.#reader === reader) this.#busy = false
+      }
     }
-    if (this.#sink !== undefined && this.#closed !== undefined && !this.#closeTold) {
-      this.#closeTold = true
-      const sink = this.#sink
-      this.#sink = undefined
-      sink.onClose(this.#closed.fault)
-    }
+    if (this.#closed !== undefined && !this.#busy) this.#tellClosed()
+  }
+
+  #tellClosed(): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    this.#reader += 1
+    this.#busy = false
+    sink?.onClose(this.#closed?.fault)
   }
 }

@@ -13,6 +13,7 @@ import { asTabmeshError, remoteFault, TabmeshError } from '../../errors.ts'
 import { ByteQueue } from '../codec/byte-queue.ts'
 import { concat } from '../codec/bytes.ts'
 import type { PublicKey } from '../codec/keys.ts'
+import type { X25519KeyPair } from '../crypto/x25519.ts'
 import type { Cancel, Host } from '../host.ts'
 import type { Channel, Sink } from './channel.ts'
 
@@ -26,8 +27,11 @@ export type Ask =
   | { readonly t: 'end' }
   | { readonly t: 'sign'; readonly bytes: Uint8Array }
   | { readonly t: 'verify'; readonly key: PublicKey; readonly bytes: Uint8Array; readonly signature: Uint8Array }
+  /** A fresh X25519 pair; the secret of one with a remote key, or false where there is none. */
+  | { readonly t: 'keyPair' }
+  | { readonly t: 'agree'; readonly own: X25519KeyPair; readonly publicKey: Uint8Array }
 
-type Answer = Uint8Array | boolean | undefined
+export type Answer = Uint8Array | boolean | X25519KeyPair | undefined
 export type Conversation<T> = Generator<Ask, T, Answer>
 
 export function* read(bytes: number): Conversation<Uint8Array> {
@@ -54,6 +58,14 @@ export function* verify(key: PublicKey, bytes: Uint8Array, signature: Uint8Array
   return (yield { t: 'verify', key, bytes, signature }) as boolean
 }
 
+export function* keyPair(): Conversation<X25519KeyPair> {
+  return (yield { t: 'keyPair' }) as X25519KeyPair
+}
+
+export function* agree(own: X25519KeyPair, publicKey: Uint8Array): Conversation<Uint8Array | false> {
+  return (yield { t: 'agree', own, publicKey }) as Uint8Array | false
+}
+
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: TabmeshError }
 
 export interface ConverseOptions<T> {
@@ -71,7 +83,7 @@ export interface ConverseOptions<T> {
 export const converse = <T>(
   channel: Channel,
   talk: Conversation<T>,
-  host: Pick<Host, 'after' | 'sign' | 'verify'>,
+  host: Pick<Host, 'after' | 'sign' | 'verify' | 'x25519'>,
   options: ConverseOptions<T>,
 ): ((fault: TabmeshError) => void) => {
   let waiting: (Ask & { t: 'read' | 'readSome' }) | undefined
@@ -169,6 +181,12 @@ export const converse = <T>(
             flush()
             host.verify(ask.key, ask.bytes, ask.signature, resumeWith)
             return
+          case 'keyPair':
+            host.x25519.generate(resumeWith)
+            return
+          case 'agree':
+            host.x25519.agree(ask.own, ask.publicKey, resumeWith)
+            return
         }
       }
     } catch (error) {
@@ -178,7 +196,7 @@ export const converse = <T>(
     }
   }
 
-  const resumeWith = (answer: Uint8Array | boolean | TabmeshError): void => {
+  const resumeWith = (answer: Answer | TabmeshError): void => {
     if (answer instanceof TabmeshError) fail(answer)
     else step(answer)
   }

@@ -24,10 +24,12 @@ import { concat, equalBytes, fromUtf8, utf8Length, writeUtf8 } from '../codec/by
 import { varintLength, writeVarint } from '../codec/varint.ts'
 import { MSS_MAX_LINE, MSS_MAX_ROUNDS } from '../limits.ts'
 import type { Conversation } from './conversation.ts'
-import { read, write } from './conversation.ts'
+import { end, read, readSome, write } from './conversation.ts'
 
 const NEWLINE = 0x0a
 /** rust reads at most a thousand names from one answer. */
+/** Bytes of a refused stream that are dropped in one go. */
+const DROPPED_AT_ONCE = 65_536
 const LS_MAX_NAMES = 1_000
 /** What two bytes of length can say: rust reads no longer answer to `ls`. */
 const LS_MAX_BYTES = 16_383
@@ -143,7 +145,7 @@ export function* answerProtocols(supported: Supported, rounds: number = MSS_MAX_
   yield* write(HEADER.slice())
   let listed = typeof supported === 'function'
   for (let round = 0; round < rounds; round++) {
-    const line = yield* readLine()
+    const line = yield* round === 0 ? readLine() : readLineAfterRefusal()
     if (says(line, LS)) {
       // Once: each answer may be many times the size of its question.
       yield* write(listed ? NA.slice() : list(supported as readonly string[]))
@@ -158,6 +160,20 @@ export function* answerProtocols(supported: Supported, rounds: number = MSS_MAX_
     yield* write(NA.slice())
   }
   throw remoteFault('ERR_PROTOCOL', `multistream: no agreement after ${rounds} proposals`)
+}
+
+/**
+ * Behind a lazy proposal come the application's bytes, which are no line. A reset now would overtake the refusal that
+ * explains it: our side ends, and what the remote has sent is dropped until it gives up (the caller's timeout bounds it).
+ */
+function* readLineAfterRefusal(): Conversation<Uint8Array> {
+  try {
+    return yield* readLine()
+  } catch (error) {
+    yield* end()
+    while ((yield* readSome(DROPPED_AT_ONCE)).length > 0);
+    throw error
+  }
 }
 
 /** The line with its length again: what is echoed is what came, byte for byte. */

@@ -13,7 +13,8 @@ import { concat, emptyBytes, utf8 } from '../../codec/bytes.ts'
 import type { Aead } from '../../crypto/aead.ts'
 import { TAG } from '../../crypto/aead.ts'
 import type { X25519KeyPair } from '../../crypto/x25519.ts'
-import { sharedSecret, X25519_SIZE } from '../../crypto/x25519.ts'
+import { X25519_SIZE } from '../../crypto/x25519.ts'
+import { agree, type Conversation } from '../conversation.ts'
 import type { CipherState } from './cipher-state.ts'
 import { SymmetricState } from './cipher-state.ts'
 
@@ -55,7 +56,7 @@ export class HandshakeState {
     return this.#state.hash
   }
 
-  write(payload: Uint8Array): Uint8Array {
+  *write(payload: Uint8Array): Conversation<Uint8Array> {
     const { ephemeral, staticKey } = this.#keys
     const parts: Uint8Array[] = []
     for (const token of this.#next()) {
@@ -63,14 +64,14 @@ export class HandshakeState {
         parts.push(ephemeral.publicKey)
         this.#state.mixHash(ephemeral.publicKey)
       } else if (token === 's') parts.push(this.#state.encryptAndHash(staticKey.publicKey))
-      else this.#mix(token)
+      else yield* this.#mix(token)
     }
     parts.push(this.#state.encryptAndHash(payload))
     return concat(parts)
   }
 
   /** Answers with the payload. Throws ERR_ENCRYPTION_FAILED where `message` is not the next one of this handshake. */
-  read(message: Uint8Array): Uint8Array {
+  *read(message: Uint8Array): Conversation<Uint8Array> {
     let at = 0
     for (const token of this.#next()) {
       if (token === 'e') {
@@ -80,7 +81,7 @@ export class HandshakeState {
       } else if (token === 's') {
         this.#remoteStatic = this.#state.decryptAndHash(this.#part(message, at, SEALED_KEY))
         at += SEALED_KEY
-      } else this.#mix(token)
+      } else yield* this.#mix(token)
     }
     return this.#state.decryptAndHash(message.subarray(at))
   }
@@ -101,13 +102,13 @@ export class HandshakeState {
   }
 
   /** The first letter of a token is the initiator's key, the second the responder's. The one place that runs Diffie-Hellman. */
-  #mix(token: 'ee' | 'es' | 'se'): void {
+  *#mix(token: 'ee' | 'es' | 'se'): Conversation<void> {
     const { initiator, ephemeral, staticKey } = this.#keys
     const own = (initiator ? token[0] : token[1]) === 'e' ? ephemeral : staticKey
     const remote = (initiator ? token[1] : token[0]) === 'e' ? this.#remoteEphemeral : this.#remoteStatic
-    const secret = sharedSecret(own.privateKey, remote)
+    const secret = yield* agree(own, remote)
     // All zeros, known to the whole world: refused, though Noise would allow it (§12.1).
-    if (secret === undefined) throw remoteFault('ERR_ENCRYPTION_FAILED', 'noise: the remote sent a public key of low order')
+    if (secret === false) throw remoteFault('ERR_ENCRYPTION_FAILED', 'noise: the remote sent a public key of low order')
     this.#state.mixKey(secret)
   }
 }

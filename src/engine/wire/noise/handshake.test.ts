@@ -8,10 +8,10 @@ import { peerIdFromKey } from '../../codec/peer-id.ts'
 import { bytes, message } from '../../codec/protobuf.ts'
 import { nobleAead } from '../../crypto/noble-aead.ts'
 import { signWith, verifySignature } from '../../crypto/verify.ts'
-import { x25519KeyPair } from '../../crypto/x25519.ts'
+import { nobleX25519, sharedSecret, x25519KeyPair } from '../../crypto/x25519.ts'
 import { channelPair } from '../../testing/channel-pair.ts'
 import { prng } from '../../testing/prng.ts'
-import type { Conversation, Outcome } from '../conversation.ts'
+import type { Answer, Conversation, Outcome } from '../conversation.ts'
 import { converse } from '../conversation.ts'
 import type { NoiseOptions, NoiseSession } from './handshake.ts'
 import { initiateNoise, makeStaticKey, respondNoise } from './handshake.ts'
@@ -29,9 +29,8 @@ const idOf = (key: PrivateKey) => peerIdFromKey(key.publicKey)
 
 const optionsOf = (key: PrivateKey, more: Partial<NoiseOptions> = {}): NoiseOptions => ({
   aead: nobleAead,
-  random: random.bytes,
   identity: key.publicKey,
-  staticKey: makeStaticKey(random.bytes),
+  staticKey: makeStaticKey(),
   muxers: [YAMUX],
   ...more,
 })
@@ -46,6 +45,7 @@ const hostOf = (key: PrivateKey) => {
     },
     verify: (...[signer, data, signature, done]: [PrivateKey['publicKey'], Uint8Array, Uint8Array, (valid: boolean) => void]) =>
       done(verifySignature(signer, data, signature) ?? false),
+    x25519: nobleX25519(random.bytes),
   }
   return host
 }
@@ -87,10 +87,22 @@ const sessionOf = (outcome: Outcome<NoiseSession>): NoiseSession => {
 
 const refused = (code: string) => ({ ok: false, fault: expect.objectContaining({ code, remote: true }) })
 
+/** The same conversation with key agreement answered, so that what is left can be played by hand. */
+function* withKeys<T>(conversation: Conversation<T>): Conversation<T> {
+  let step = conversation.next()
+  while (step.done !== true) {
+    const ask = step.value
+    if (ask.t === 'keyPair') step = conversation.next(x25519KeyPair(random.bytes(32)))
+    else if (ask.t === 'agree') step = conversation.next(sharedSecret(ask.own, ask.publicKey))
+    else step = conversation.next(yield ask)
+  }
+  return step.value
+}
+
 describe('the conversation, by hand', () => {
   it('goes e; e ee s es; s se, each side signing once and checking the other', () => {
-    const initiator = initiateNoise(optionsOf(alice, { expectedPeer: idOf(bob) }))
-    const responder = respondNoise(optionsOf(bob))
+    const initiator = withKeys(initiateNoise(optionsOf(alice, { expectedPeer: idOf(bob) })))
+    const responder = withKeys(respondNoise(optionsOf(bob)))
     const written = (step: IteratorResult<unknown>) => {
       expect(step.value).toMatchObject({ t: 'write' })
       return (step.value as { bytes: Uint8Array }).bytes
@@ -135,8 +147,8 @@ describe('the conversation, by hand', () => {
   })
 
   it('does not send the own identity before the other is known to be the expected one', () => {
-    const initiator = initiateNoise(optionsOf(alice, { expectedPeer: idOf(carol) }))
-    const responder = respondNoise(optionsOf(bob))
+    const initiator = withKeys(initiateNoise(optionsOf(alice, { expectedPeer: idOf(carol) })))
+    const responder = withKeys(respondNoise(optionsOf(bob)))
     const first = (initiator.next().value as { bytes: Uint8Array }).bytes
     initiator.next()
     initiator.next(new Uint8Array(64))
@@ -230,9 +242,9 @@ const evilInitiator = function* (payload: (staticPublic: Uint8Array) => Uint8Arr
   const staticKey = x25519KeyPair(random.bytes(32))
   const ephemeral = x25519KeyPair(random.bytes(32))
   const state = new HandshakeState(nobleAead, { initiator: true, staticKey, ephemeral, prologue: new Uint8Array(0) })
-  yield* writeFramed(state.write(new Uint8Array(0)))
-  state.read(yield* readFramed())
-  yield* writeFramed(state.write(payload(staticKey.publicKey)))
+  yield* writeFramed(yield* state.write(new Uint8Array(0)))
+  yield* state.read(yield* readFramed())
+  yield* writeFramed(yield* state.write(payload(staticKey.publicKey)))
   yield { t: 'read', bytes: 1 }
   throw new Error('not reached')
 }
@@ -241,8 +253,8 @@ const evilResponder = function* (payload: (staticPublic: Uint8Array) => Uint8Arr
   const staticKey = x25519KeyPair(random.bytes(32))
   const ephemeral = x25519KeyPair(random.bytes(32))
   const state = new HandshakeState(nobleAead, { initiator: false, staticKey, ephemeral, prologue: new Uint8Array(0) })
-  state.read(yield* readFramed())
-  yield* writeFramed(state.write(payload(staticKey.publicKey)))
+  yield* state.read(yield* readFramed())
+  yield* writeFramed(yield* state.write(payload(staticKey.publicKey)))
   yield { t: 'read', bytes: 1 }
   throw new Error('not reached')
 }
@@ -384,10 +396,10 @@ describe('on the way', () => {
     const ephemeral = x25519KeyPair(random.bytes(32))
     const initiator = function* (): Conversation<NoiseSession> {
       const state = new HandshakeState(nobleAead, { initiator: true, staticKey, ephemeral, prologue: new Uint8Array(0) })
-      yield* writeFramed(state.write(utf8('early')))
-      state.read(yield* readFramed())
+      yield* writeFramed(yield* state.write(utf8('early')))
+      yield* state.read(yield* readFramed())
       const payload = encodePayload(bob.publicKey, signed(bob, staticKey.publicKey), { muxers: [], certhashes: [] })
-      yield* writeFramed(state.write(payload))
+      yield* writeFramed(yield* state.write(payload))
       return undefined as never
     }
     const [, responder] = talk({ key: bob, conversation: initiator() }, { key: alice, conversation: respondNoise(optionsOf(alice)) })
@@ -408,7 +420,7 @@ describe('on the way', () => {
     type Side = ReturnType<typeof side>
     /** Runs `own` until it waits or is over. */
     const run = (own: Side, other: Side): NoiseSession | TabmeshError | 'waits' => {
-      const answer = (value?: Uint8Array | boolean) => {
+      const answer = (value?: Answer) => {
         own.step = own.conversation.next(value)
       }
       try {
@@ -421,7 +433,9 @@ describe('on the way', () => {
             other.inbox.push(...change(ask.bytes, total))
             total += ask.bytes.length
             answer()
-          } else if (ask.t === 'sign') answer(signWith(own.key, ask.bytes))
+          } else if (ask.t === 'keyPair') answer(x25519KeyPair(random.bytes(32)))
+          else if (ask.t === 'agree') answer(sharedSecret(ask.own, ask.publicKey))
+          else if (ask.t === 'sign') answer(signWith(own.key, ask.bytes))
           else if (ask.t === 'verify') answer(verifySignature(ask.key, ask.bytes, ask.signature) === true)
         }
         return own.step.value

@@ -21,26 +21,35 @@ import type { PublicKey } from '../../codec/keys.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Aead } from '../../crypto/aead.ts'
 import type { X25519KeyPair } from '../../crypto/x25519.ts'
-import { X25519_SIZE, x25519KeyPair } from '../../crypto/x25519.ts'
+import type { Host } from '../../host.ts'
 import type { Conversation } from '../conversation.ts'
-import { read, sign, write } from '../conversation.ts'
+import { keyPair, read, sign, write } from '../conversation.ts'
 import type { CipherState } from './cipher-state.ts'
 import { HandshakeState } from './handshake-state.ts'
 import type { Introduction } from './payload.ts'
 import { checkPayload, encodePayload, signedStaticKey } from './payload.ts'
 
 /** One per node, for all its handshakes: the identity key then signs once. */
-export interface NoiseStaticKey extends X25519KeyPair {
-  /** Kept by the first handshake. */
+export interface NoiseStaticKey {
+  pair?: X25519KeyPair
+  /** Kept once made: it is the same for every handshake. */
   signed?: { readonly identity: PublicKey; readonly signature: Uint8Array }
 }
 
-/** `random` answers with as many bytes as it is asked for. */
-export const makeStaticKey = (random: (bytes: number) => Uint8Array): NoiseStaticKey => x25519KeyPair(random(X25519_SIZE))
+export const makeStaticKey = (): NoiseStaticKey => ({})
+
+/** Makes the pair and signs it ahead of the first handshake, which then need not wait for either. */
+export const prepare = (staticKey: NoiseStaticKey, host: Pick<Host, 'publicKey' | 'sign' | 'x25519'>): void => {
+  host.x25519.generate((made) => {
+    staticKey.pair ??= made
+    host.sign(signedStaticKey(staticKey.pair.publicKey), (signature) => {
+      if (signature instanceof Uint8Array) staticKey.signed ??= { identity: host.publicKey, signature }
+    })
+  })
+}
 
 export interface NoiseOptions {
   readonly aead: Aead
-  readonly random: (bytes: number) => Uint8Array
   readonly identity: PublicKey
   readonly staticKey: NoiseStaticKey
   /** The peer that must answer; any if absent. */
@@ -68,40 +77,52 @@ export interface NoiseSession {
 
 /** Fails with ERR_PEER_ID_MISMATCH, ERR_NO_MUXER or, for all else that does not hold, ERR_ENCRYPTION_FAILED. */
 export function* initiateNoise(options: NoiseOptions): Conversation<NoiseSession> {
-  const handshake = begin(options, true)
-  yield* writeMessage(handshake.write(emptyBytes))
+  const handshake = yield* begin(options, true)
+  yield* writeMessage(yield* handshake.write(emptyBytes))
   // Signed, if it has to be, while the remote works.
   const payload = yield* ownPayload(options)
 
-  const remotePayload = handshake.read(yield* readMessage())
+  const remotePayload = yield* handshake.read(yield* readMessage())
   const remote = yield* checkPayload(remotePayload, handshake.remoteStatic, options.expectedPeer)
   const muxer = settleMuxer(options.muxers, remote.extensions.muxers)
 
-  yield* writeMessage(handshake.write(payload))
+  yield* writeMessage(yield* handshake.write(payload))
   return session(remote, muxer, handshake)
 }
 
 /** The other side; fails with the same codes. */
 export function* respondNoise(options: NoiseOptions): Conversation<NoiseSession> {
-  const handshake = begin(options, false)
+  const handshake = yield* begin(options, false)
   const payload = yield* ownPayload(options)
 
   // Nobody should send a payload in message 1; it is part of the transcript and otherwise ignored.
-  handshake.read(yield* readMessage())
-  yield* writeMessage(handshake.write(payload))
+  yield* handshake.read(yield* readMessage())
+  yield* writeMessage(yield* handshake.write(payload))
 
-  const remotePayload = handshake.read(yield* readMessage())
+  const remotePayload = yield* handshake.read(yield* readMessage())
   const remote = yield* checkPayload(remotePayload, handshake.remoteStatic, options.expectedPeer)
   const muxer = settleMuxer(remote.extensions.muxers, options.muxers)
   return session(remote, muxer, handshake)
 }
 
-const begin = ({ aead, random, staticKey, prologue }: NoiseOptions, initiator: boolean): HandshakeState =>
-  new HandshakeState(aead, { initiator, staticKey, ephemeral: x25519KeyPair(random(X25519_SIZE)), prologue: prologue ?? emptyBytes })
+function* begin({ aead, staticKey, prologue }: NoiseOptions, initiator: boolean): Conversation<HandshakeState> {
+  const ephemeral = yield* keyPair()
+  const own = yield* pairOf(staticKey)
+  return new HandshakeState(aead, { initiator, staticKey: own, ephemeral, prologue: prologue ?? emptyBytes })
+}
+
+/** The node's static pair, made by the first handshake that comes before `prepare` is done. */
+function* pairOf(staticKey: NoiseStaticKey): Conversation<X25519KeyPair> {
+  if (staticKey.pair !== undefined) return staticKey.pair
+  const made = yield* keyPair()
+  staticKey.pair ??= made
+  return staticKey.pair
+}
 
 function* ownPayload({ identity, staticKey, muxers, certhashes }: NoiseOptions): Conversation<Uint8Array> {
   if (staticKey.signed?.identity !== identity) {
-    staticKey.signed = { identity, signature: yield* sign(signedStaticKey(staticKey.publicKey)) }
+    const { publicKey } = yield* pairOf(staticKey)
+    staticKey.signed = { identity, signature: yield* sign(signedStaticKey(publicKey)) }
   }
   return encodePayload(identity, staticKey.signed.signature, { muxers, certhashes: certhashes ?? [] })
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { concat, utf8 } from '../../codec/bytes.ts'
-import { YAMUX_MAX_CONTROL, YAMUX_MAX_INBOUND, YAMUX_MAX_WINDOWS } from '../../limits.ts'
+import { YAMUX_MAX_CONTROL, YAMUX_MAX_GAPS, YAMUX_MAX_INBOUND, YAMUX_MAX_WINDOWS } from '../../limits.ts'
 import { prng } from '../../testing/prng.ts'
 import { ACK, DATA, FIN, GO_AWAY, PING, RST, SYN, UINT32_MAX } from './frame.ts'
 import { Yamux } from './machine.ts'
@@ -54,6 +54,13 @@ describe('rules broken end the connection with a go-away', () => {
     expect(events(machine)).toEqual(['stream #1', 'data #1 3', 'end #1', 'closed #1 ERR_MUXER', 'stream #3', 'data #3 2'])
     expect(sent(machine)).toEqual(['UPDATE RST #1 4100', 'UPDATE ACK #3 0'])
   })
+})
+
+it('an id so old that nobody knows whether it was used is refused, without a fault', () => {
+  const machine = listener()
+  for (let id = 1; id < 4 * (YAMUX_MAX_GAPS + 10); id += 4) receive(machine, update(id, 0, SYN | RST))
+  receive(machine, update(3, 0, SYN))
+  expect([events(machine), sent(machine)]).toEqual([[], ['UPDATE RST #3 4098']])
 })
 
 describe('floods', () => {
@@ -146,6 +153,10 @@ describe('floods', () => {
     machine.handle({ t: 'release', id: 1, bytes: body.length }, 0)
     receive(machine, data(next + 2, utf8('x')))
     expect(events(machine)).toEqual([`data #${next + 2} 1`])
+    // And so does giving up.
+    machine.handle({ t: 'reset', id: 3 }, 0)
+    receive(machine, data(5 + 2 * fit, body, SYN))
+    expect(events(machine)).toEqual([`stream #${5 + 2 * fit}`, `data #${5 + 2 * fit} ${body.length}`])
   })
 })
 

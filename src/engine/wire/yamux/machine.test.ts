@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { concat, utf8 } from '../../codec/bytes.ts'
-import { YAMUX_MAX_FRAME, YAMUX_MAX_WAITING, YAMUX_MAX_WINDOW, YAMUX_SEND_QUEUE } from '../../limits.ts'
+import { YAMUX_MAX_FRAME, YAMUX_MAX_WAITING, YAMUX_MAX_WINDOW, YAMUX_MAX_WINDOWS, YAMUX_SEND_QUEUE } from '../../limits.ts'
 import { ACK, FIN, RST, SYN } from './frame.ts'
 import type { YamuxOptions } from './machine.ts'
 import { Yamux } from './machine.ts'
@@ -118,12 +118,14 @@ describe('opening', () => {
 
   it('a stream that waits and is given up leaves no trace', () => {
     const dialer = machine('dialer', { maxUnacked: 1 })
-    const ids = [open(dialer), open(dialer), open(dialer)]
-    reset(dialer, ids[1] as number, 0)
+    for (let i = 0; i < 4; i++) open(dialer)
+    reset(dialer, 5, 0)
     expect(sent(dialer)).toEqual(['UPDATE SYN #1 0'])
     receive(dialer, update(1, 0, ACK))
-    expect(sent(dialer)).toEqual(['UPDATE SYN #5 0'])
-    expect(dialer.size).toBe(2)
+    expect(sent(dialer)).toEqual(['UPDATE SYN #3 0'])
+    receive(dialer, update(3, 0, ACK))
+    expect(sent(dialer)).toEqual(['UPDATE SYN #7 0'])
+    expect(dialer.size).toBe(3)
   })
 
   it('too many that wait are refused', () => {
@@ -351,6 +353,39 @@ describe('receiving', () => {
     if (large?.t !== 'data' || small?.t !== 'data') throw new Error('no data')
     expect(large.bytes.buffer).toBe(bytes.buffer)
     expect(small.bytes.buffer.byteLength).toBe(4)
+  })
+
+  it('all windows together grow to 64 MiB, and what closed streams had is free again', () => {
+    const listener = new Yamux({ role: 'listener' })
+    sent(listener)
+    listener.handle({ t: 'bytes', bytes: ping(ACK, 1) }, 100)
+    const body = zeros(256 * KiB)
+    /** Eight streams, each read as fast as it comes; returns the sum of their windows. */
+    const grow = (first: number): number => {
+      const windows = new Map<string, number>()
+      for (let round = 0; round < 200; round++) {
+        for (let id = first; id < first + 16; id += 2) {
+          listener.handle({ t: 'bytes', bytes: data(id, body, round === 0 ? SYN : 0) }, 200)
+          release(listener, id, body.length, 200)
+          const window = windows.get(`#${id}`) ?? 256 * KiB
+          windows.set(`#${id}`, window - body.length)
+        }
+        for (const line of sent(listener)) {
+          const [, id, delta] = line.replace(' ACK', '').split(' ') as [string, string, string]
+          windows.set(id, (windows.get(id) as number) + Number(delta))
+        }
+        events(listener)
+      }
+      return [...windows.values()].reduce((sum, window) => sum + window)
+    }
+    for (const first of [1, 101, 201]) {
+      const sum = grow(first)
+      expect(sum).toBeLessThanOrEqual(YAMUX_MAX_WINDOWS)
+      // Each may have used a little under half of its window since its last update.
+      expect(sum).toBeGreaterThan(YAMUX_MAX_WINDOWS / 2)
+      for (let id = first; id < first + 16; id += 2) reset(listener, id, 0)
+      sent(listener)
+    }
   })
 
   it('windows grow while the round trip, and not the reader, limits the stream', () => {

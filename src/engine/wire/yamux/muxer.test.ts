@@ -16,6 +16,7 @@ const KiB = 1024
 /** A host whose clock stands still until it is moved. */
 class Clock {
   network: () => void = () => {}
+  timersSet = 0
   #now = 0
   #timers: { at: number; wake: () => void }[] = []
   #deferred: (() => void)[] = []
@@ -23,6 +24,7 @@ class Clock {
   now = () => this.#now
   defer = (run: () => void) => void this.#deferred.push(run)
   after = (ms: number, wake: () => void) => {
+    this.timersSet++
     const timer = { at: this.#now + ms, wake }
     this.#timers.push(timer)
     return () => void (this.#timers = this.#timers.filter((each) => each !== timer))
@@ -489,6 +491,16 @@ describe('pings', () => {
     for (let i = 0; i < 100; i++) clock.advance(30_000)
     expect([dialer.log, listener.log]).toEqual([[], []])
     expect(clock.timers).toBe(2)
+  })
+
+  it('set no timer for each turn of the engine', () => {
+    const { clock, dialer } = pair()
+    const { timersSet } = clock
+    for (let i = 0; i < 100; i++) {
+      dialer.muxer.open()
+      clock.settle()
+    }
+    expect(clock.timersSet).toBe(timersSet)
   })
 
   it('end it when nothing comes back', () => {

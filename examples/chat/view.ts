@@ -1,0 +1,237 @@
+/** What the chat looks like. Nothing here knows of the network. */
+
+import { TabmeshError } from 'tabmesh'
+
+export interface Person {
+  id: string
+  path: 'relay' | 'direct'
+  /** Milliseconds there and back, once measured. */
+  rtt: number | undefined
+}
+
+let me = ''
+/** What is shown of each of the others; `gone` is somebody we wait for. */
+const shown = new Map<string, Person | 'gone'>()
+
+// ── Ourselves and the relay ─────────────────────────────────────────────────────────────────────────────────────
+
+export const showMe = (id: string): void => {
+  me = id
+  drawPeople()
+  for (const field of $('composer').querySelectorAll('input, button')) field.removeAttribute('disabled')
+  $('text').focus()
+  showNote('Nobody else is here yet. Send the link to somebody, or open it in a second tab.', 'empty')
+}
+
+export const showRelay = (state: 'connecting' | 'reserved' | 'lost', url: string): void => {
+  const says = { connecting: 'Connecting to the relay…', reserved: 'Reachable through the relay', lost: 'Relay lost, trying again…' }
+  $('relay').dataset.state = state
+  $('relay').textContent = says[state]
+  $('relay').title = url
+  if (state === 'reserved') clearErrors((code) => code.startsWith('ERR_RELAY'))
+}
+
+export const showLink = (url: string): void => {
+  const link = $('link') as HTMLInputElement
+  link.value = url
+  link.onfocus = () => link.select()
+  const copy = $('copy') as HTMLButtonElement
+  copy.disabled = false
+  copy.onclick = async () => {
+    link.select()
+    // The clipboard is there on https and on localhost only.
+    await navigator.clipboard?.writeText(url)
+    copy.textContent = navigator.clipboard === undefined ? 'Press Ctrl+C' : 'Copied'
+    setTimeout(() => (copy.textContent = 'Copy'), 2_000)
+  }
+  const open = $('open') as HTMLAnchorElement
+  open.href = url
+  open.hidden = false
+}
+
+// ── People ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const showPeople = (people: Person[]): void => {
+  const now = new Map(people.map((person) => [person.id, person]))
+  for (const [id, { path }] of now) {
+    const before = shown.get(id)
+    if (before === undefined || before === 'gone') showNote(`${nameOf(id)} is here, ${path === 'relay' ? 'through the relay' : 'directly'}`)
+    else if (before.path !== path) showNote(`${nameOf(id)} is now connected ${path === 'relay' ? 'through the relay' : 'directly'}`)
+  }
+  for (const [id, before] of shown) {
+    if (now.has(id) || before === 'gone') continue
+    shown.delete(id)
+    showNote(`${nameOf(id)} has left`)
+  }
+  for (const [id, person] of now) shown.set(id, person)
+  if (people.length > 0) {
+    document.querySelector('.note.empty')?.remove()
+    clearErrors((code) => code === 'ERR_DIAL_FAILED')
+  }
+  drawPeople()
+}
+
+/** The one whose link we hold does not answer; we go on trying. */
+export const showHostAway = (id: string, error: unknown): void => {
+  shown.set(id, 'gone')
+  document.querySelector('.note.empty')?.remove()
+  showError(error, `${nameOf(id)}, whose link this is, can't be reached. Trying again…`)
+  drawPeople()
+}
+
+const drawPeople = (): void => {
+  const rows = [...shown].map(([id, person]) =>
+    person === 'gone'
+      ? row(id, 'away', 'not here', '')
+      : row(id, person.path, person.path, person.rtt === undefined ? '' : round(person.rtt)),
+  )
+  $('people').replaceChildren(...(me === '' ? [] : [row(me, 'me', 'you', '')]), ...rows)
+}
+
+const row = (id: string, kind: string, path: string, rtt: string): HTMLElement => {
+  const item = element('li', `person ${kind}`, [
+    avatar(id),
+    element('span', 'who', [element('b', '', nameOf(id)), element('code', '', `…${id.slice(-8)}`)]),
+    element('span', 'path', [element('span', 'badge', path), ...(rtt === '' ? [] : [element('span', 'rtt', rtt)])]),
+  ])
+  item.title = id
+  return item
+}
+
+const round = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`)
+
+// ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const onSend = (send: (text: string) => void): void => {
+  const input = $('text') as HTMLInputElement
+  ;($('composer') as HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault()
+    const text = input.value.trim()
+    input.value = ''
+    if (text !== '') send(text)
+  }
+}
+
+export const showMessage = (from: string, text: string): { notDelivered(to: string, error: unknown): void } => {
+  const time = new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+  const body = element('div', 'body', [
+    element('p', 'from', [element('b', '', from === me ? 'You' : nameOf(from)), element('time', '', time)]),
+    element('p', 'text', text),
+  ])
+  append(element('li', from === me ? 'message mine' : 'message', [avatar(from), body]))
+  return {
+    notDelivered: (to, error) => body.append(element('p', 'failed', `Not delivered to ${nameOf(to)}: ${codeOf(error)}`)),
+  }
+}
+
+const showNote = (text: string, kind = ''): void => append(element('li', `note ${kind}`, text))
+
+const append = (item: HTMLElement): void => {
+  const log = $('log')
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  log.append(item)
+  if (atEnd) log.scrollTop = log.scrollHeight
+}
+
+// ── Errors: each code once, the latest ──────────────────────────────────────────────────────────────────────────
+
+export const showError = (error: unknown, title = 'Something went wrong'): void => {
+  const code = codeOf(error)
+  const close = element('button', 'close', '×')
+  close.ariaLabel = 'Dismiss'
+  const box = element('div', 'error', [
+    element('p', '', [element('b', '', title), element('code', '', code)]),
+    element('p', 'what', error instanceof Error ? error.message : String(error)),
+    close,
+  ])
+  // A failed dial tells what happened at each address.
+  const each = error instanceof TabmeshError ? error.errors : []
+  if (each.length > 0) {
+    const list = element(
+      'ul',
+      '',
+      each.map((one) => element('li', '', one.cause instanceof Error ? one.cause.message : one.message)),
+    )
+    close.before(element('details', '', [element('summary', '', 'At each address'), list]))
+  }
+  box.dataset.code = code
+  close.onclick = () => box.remove()
+  const before = [...$('errors').children].find((one) => (one as HTMLElement).dataset.code === code)
+  // What is open stays open while the same thing fails again.
+  if (before?.querySelector('details[open]') != null) box.querySelector('details')?.setAttribute('open', '')
+  if (before?.textContent === box.textContent) return
+  if (before === undefined) $('errors').append(box)
+  else before.replaceWith(box)
+}
+
+/** The chat can't start at all. */
+export const showFailure = (error: unknown): never => {
+  showError(error, 'The chat could not start')
+  throw error
+}
+
+const clearErrors = (match: (code: string) => boolean): void => {
+  for (const box of [...$('errors').children]) if (match((box as HTMLElement).dataset.code ?? '')) box.remove()
+}
+
+const codeOf = (error: unknown): string => (error instanceof TabmeshError ? error.code : error instanceof Error ? error.name : 'Error')
+
+// ── Names and elements ──────────────────────────────────────────────────────────────────────────────────────────
+
+const COLOURS = [
+  'Amber',
+  'Azure',
+  'Coral',
+  'Golden',
+  'Hazel',
+  'Indigo',
+  'Ivory',
+  'Jade',
+  'Lilac',
+  'Mint',
+  'Olive',
+  'Ruby',
+  'Sandy',
+  'Silver',
+  'Teal',
+  'Violet',
+]
+const ANIMALS = [
+  'Badger',
+  'Crane',
+  'Dolphin',
+  'Falcon',
+  'Fox',
+  'Gecko',
+  'Heron',
+  'Ibis',
+  'Koala',
+  'Lynx',
+  'Marten',
+  'Otter',
+  'Puffin',
+  'Raven',
+  'Seal',
+  'Wren',
+]
+
+/** A peer id is a public key; a name that everybody makes of it in the same way needs no message. */
+const numberOf = (id: string): number => [...id].reduce((sum, char) => (Math.imul(sum, 31) + char.charCodeAt(0)) >>> 0, 7)
+const nameOf = (id: string): string => `${COLOURS[numberOf(id) % 16]} ${ANIMALS[(numberOf(id) >>> 8) % 16]}`
+
+const avatar = (id: string): HTMLElement => {
+  const face = element('span', 'avatar', nameOf(id).replace(/[^A-Z]/g, ''))
+  face.ariaHidden = 'true'
+  face.style.setProperty('--hue', `${(numberOf(id) >>> 4) % 360}`)
+  return face
+}
+
+/** Text goes in as text: what others write is never HTML. */
+const element = (tag: string, className: string, content: string | HTMLElement[]): HTMLElement => {
+  const made = document.createElement(tag)
+  made.className = className
+  made.append(...(typeof content === 'string' ? [content] : content))
+  return made
+}
+
+const $ = (id: string): HTMLElement => document.getElementById(id) as HTMLElement
