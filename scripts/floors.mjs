@@ -27,6 +27,7 @@ const page = ['src/transports', 'src/store', 'src']
  * @type {[RegExp, Area][]}
  */
 const areas = [
+  [/^package\.json$/, { name: 'package.json', floor: 0 }],
   [/^src\/errors\.ts$/, { name: 'src/errors.ts', floor: 0 }],
   [/^src\/engine\/limits\.ts$/, { name: 'src/engine/limits.ts', floor: 1 }],
   [/^src\/engine\/(codec|crypto)\//, { name: 'src/engine/codec and crypto', floor: 2, packages: engine }],
@@ -42,6 +43,8 @@ const areas = [
   [/^src\/port\//, { name: 'src/port', floor: 8, never: ['src/engine/testing'], packages: ['comlink'] }],
   [/^src\/transports\//, { name: 'src/transports', floor: 9, never: ['src/engine/testing'] }],
   [/^src\/store\//, { name: 'src/store', floor: 9, never: ['src/engine/testing'], packages: ['idb'] }],
+  // The peer itself fronts an engine wherever that runs: Node's createPeer is the page's without the page.
+  [/^src\/(peer|peer-stream)\.ts$/, { name: 'src/peer.ts', floor: 9, never: ['src/engine/testing', 'src/engine/protocols/*'] }],
   [
     /^src\/[^/]+\.ts$/,
     { name: 'src', floor: 10, never: ['src/engine/testing', 'src/engine/protocols/*'], packages: ['comlink', 'virtual:tabmesh-engine'] },

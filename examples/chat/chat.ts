@@ -57,8 +57,8 @@ const readAll = async ({ readable }: PeerStream): Promise<string> => {
   }
 }
 
-// `allowLimited`: until the direct connection stands, a relay that counts bytes will do. Ours are few.
-await peer.handle(PROTOCOL, receive, { allowLimited: true })
+// `allowLimited`: until the direct connection stands, one that its relay limits will do. Our messages are small.
+peer.handle(PROTOCOL, receive, { allowLimited: true }).catch(view.showFailure)
 
 view.onSend((text) => {
   const shown = view.showMessage(peer.id, text)

@@ -19,8 +19,11 @@ export const showMe = (id: string): void => {
   me = id
   drawPeople()
   for (const field of $('composer').querySelectorAll('input, button')) field.removeAttribute('disabled')
-  $('text').focus()
-  showNote('Nobody else is here yet. Send the link to somebody, or open it in a second tab.', 'empty')
+  // On a phone that would bring up the keyboard.
+  if (matchMedia('(pointer: fine)').matches) $('text').focus()
+  const hint =
+    'Send the link to somebody, or open it in a second tab. You meet at the relay, and then your messages go from browser to browser.'
+  append(element('li', 'note empty', [element('b', '', 'Nobody else is here yet'), element('span', '', hint)]))
 }
 
 export const showRelay = (state: 'connecting' | 'reserved' | 'lost', url: string): void => {
@@ -34,6 +37,8 @@ export const showRelay = (state: 'connecting' | 'reserved' | 'lost', url: string
 export const showLink = (url: string): void => {
   const link = $('link') as HTMLInputElement
   link.value = url
+  // The end of it is what matters.
+  link.scrollLeft = link.scrollWidth
   link.onfocus = () => link.select()
   const copy = $('copy') as HTMLButtonElement
   copy.disabled = false
@@ -51,22 +56,22 @@ export const showLink = (url: string): void => {
 
 // ── People ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const showPeople = (people: Person[]): void => {
-  const now = new Map(people.map((person) => [person.id, person]))
-  for (const [id, { path }] of now) {
+export const showPeople = (people: readonly Person[]): void => {
+  for (const person of people) {
+    const { id, path } = person
     const before = shown.get(id)
-    if (before === undefined || before === 'gone') showNote(`${nameOf(id)} is here, ${path === 'relay' ? 'through the relay' : 'directly'}`)
-    else if (before.path !== path) showNote(`${nameOf(id)} is now connected ${path === 'relay' ? 'through the relay' : 'directly'}`)
+    const way = path === 'relay' ? 'through the relay' : 'directly'
+    if (before === undefined || before === 'gone') {
+      showNote(`${nameOf(id)} is here, ${way}`)
+      $('log').querySelector('.empty')?.remove()
+      clearErrors((code) => code === 'ERR_DIAL_FAILED')
+    } else if (before.path !== path) showNote(`${nameOf(id)} is now connected ${way}`)
+    shown.set(id, person)
   }
   for (const [id, before] of shown) {
-    if (now.has(id) || before === 'gone') continue
+    if (before === 'gone' || people.some((person) => person.id === id)) continue
     shown.delete(id)
     showNote(`${nameOf(id)} has left`)
-  }
-  for (const [id, person] of now) shown.set(id, person)
-  if (people.length > 0) {
-    document.querySelector('.note.empty')?.remove()
-    clearErrors((code) => code === 'ERR_DIAL_FAILED')
   }
   drawPeople()
 }
@@ -74,7 +79,7 @@ export const showPeople = (people: Person[]): void => {
 /** The one whose link we hold does not answer; we go on trying. */
 export const showHostAway = (id: string, error: unknown): void => {
   shown.set(id, 'gone')
-  document.querySelector('.note.empty')?.remove()
+  $('log').querySelector('.empty')?.remove()
   showError(error, `${nameOf(id)}, whose link this is, can't be reached. Trying again…`)
   drawPeople()
 }
@@ -124,7 +129,7 @@ export const showMessage = (from: string, text: string): { notDelivered(to: stri
   }
 }
 
-const showNote = (text: string, kind = ''): void => append(element('li', `note ${kind}`, text))
+const showNote = (text: string): void => append(element('li', 'note', text))
 
 const append = (item: HTMLElement): void => {
   const log = $('log')
@@ -215,14 +220,18 @@ const ANIMALS = [
   'Wren',
 ]
 
-/** A peer id is a public key; a name that everybody makes of it in the same way needs no message. */
-const numberOf = (id: string): number => [...id].reduce((sum, char) => (Math.imul(sum, 31) + char.charCodeAt(0)) >>> 0, 7)
-const nameOf = (id: string): string => `${COLOURS[numberOf(id) % 16]} ${ANIMALS[(numberOf(id) >>> 8) % 16]}`
+/** A peer id is a public key, and everybody makes the same name of it: names need no message. (The hash is FNV-1a.) */
+const numberOf = (id: string, salt: string): number => {
+  let hash = 0x811c9dc5
+  for (const char of id + salt) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193)
+  return (hash ^ (hash >>> 15)) >>> 0
+}
+const nameOf = (id: string): string => `${COLOURS[numberOf(id, 'colour') % 16]} ${ANIMALS[numberOf(id, 'animal') % 16]}`
 
 const avatar = (id: string): HTMLElement => {
   const face = element('span', 'avatar', nameOf(id).replace(/[^A-Z]/g, ''))
   face.ariaHidden = 'true'
-  face.style.setProperty('--hue', `${(numberOf(id) >>> 4) % 360}`)
+  face.style.setProperty('--hue', `${numberOf(id, 'hue') % 360}`)
   return face
 }
 

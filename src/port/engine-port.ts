@@ -11,7 +11,7 @@ import type { Node } from '../engine/net/node.ts'
 import type { PeerRecord } from '../engine/net/peer-store.ts'
 import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
 import type { Stream } from '../engine/net/stream.ts'
-import { splice } from '../engine/protocols/relay/splice.ts'
+import { splice } from '../engine/wire/splice.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { ConnectionInfo, KnownPeer, StreamInfo, Target } from '../types.ts'
@@ -155,7 +155,7 @@ const settle =
 /** The page's end of a new pipe that carries `stream`. */
 const pipeTo = (stream: Stream): MessagePort => {
   const { port1, port2 } = new MessageChannel()
-  splice(new Pipe(port1), stream, { meter: { bytes: 0 }, done: () => {} })
+  splice(new Pipe(port1), stream)
   return port2
 }
 

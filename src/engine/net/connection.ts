@@ -63,13 +63,12 @@ export class Connection {
   identified: Identified | undefined
   /** A ping was answered here: new streams prefer it over a relayed one. */
   proven = false
-  /** Round trip in milliseconds, where a ping or the muxer has measured it. */
-  rtt: number | undefined
   status: 'open' | 'retiring' | 'closed' = 'open'
   readonly #mux: () => Muxer
   #session: Muxer | undefined
   readonly #owner: ConnectionOwner
   #streamCount = 0
+  #pinged: number | undefined
   #retireTimer: Cancel | undefined
 
   constructor(details: ConnectionDetails, mux: () => Muxer, owner: ConnectionOwner) {
@@ -98,6 +97,11 @@ export class Connection {
   get #muxer(): Muxer {
     this.#session ??= this.#mux()
     return this.#session
+  }
+
+  /** Round trip in milliseconds, where a ping or the muxer has measured it. */
+  get rtt(): number | undefined {
+    return this.#pinged ?? this.#session?.rtt
   }
 
   get limited(): boolean {
@@ -133,7 +137,7 @@ export class Connection {
 
   /** A ping was answered: its round trip in milliseconds. */
   measured(rtt: number): void {
-    this.rtt = rtt
+    this.#pinged = rtt
     this.proven = true
     this.#owner.onChange(this)
   }

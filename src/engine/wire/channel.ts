@@ -77,8 +77,13 @@ export class Inlet {
 
   push(bytes: Uint8Array): void {
     if (this.#closed !== undefined || this.#ended || bytes.length === 0) return
-    this.#kept.push(bytes)
-    if (this.#sink !== undefined) this.#deliver()
+    if (this.#sink === undefined || this.#busy || this.#kept.size > 0) {
+      this.#kept.push(bytes)
+      return
+    }
+    this.#call(this.#sink, bytes)
+    // What came, or who, while the sink was inside the call.
+    if (this.#kept.size > 0 || this.#ended || this.#closed !== undefined) this.#deliver()
   }
 
   drain(): void {
@@ -120,19 +125,24 @@ export class Inlet {
       if (this.#closed?.fault !== undefined) return this.#tellClosed()
       const bytes = this.#kept.shift()
       if (bytes === undefined && (!this.#ended || this.#endTold)) break
-      const reader = this.#reader
-      this.#busy = true
-      try {
-        if (bytes !== undefined) this.#sink.onData(bytes)
-        else {
-          this.#endTold = true
-          this.#sink.onEnd()
-        }
-      } finally {
-        if (this.#reader === reader) this.#busy = false
-      }
+      this.#call(this.#sink, bytes)
     }
     if (this.#closed !== undefined && !this.#busy) this.#tellClosed()
+  }
+
+  /** Gives `bytes` to the sink, or the end where there are none. */
+  #call(sink: Sink, bytes: Uint8Array | undefined): void {
+    const reader = this.#reader
+    this.#busy = true
+    try {
+      if (bytes !== undefined) sink.onData(bytes)
+      else {
+        this.#endTold = true
+        sink.onEnd()
+      }
+    } finally {
+      if (this.#reader === reader) this.#busy = false
+    }
   }
 
   #tellClosed(): void {

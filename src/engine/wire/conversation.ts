@@ -97,11 +97,12 @@ export const converse = <T>(
   let cancelTimer: Cancel = () => {}
 
   const settle = (outcome: Outcome<T>): void => {
+    // The last write may be what closes the channel: then it did not go well after all.
+    if (outcome.ok) flush()
     if (settled) return
     settled = true
     cancelTimer()
     if (outcome.ok) {
-      flush()
       channel.detach(arrived.take(arrived.size))
       options.done(outcome)
     } else {
@@ -126,6 +127,15 @@ export const converse = <T>(
     const early = Math.min(ahead, bytes)
     ahead -= early
     if (bytes > early) channel.release(bytes - early)
+  }
+
+  /** Releases what is there while it is too little, so that the remote has credit for the rest, which may come at once. */
+  const releaseAhead = (wanted: number): void => {
+    while (arrived.size < wanted && ahead < arrived.size) {
+      const bytes = arrived.size - ahead
+      ahead += bytes
+      channel.release(bytes)
+    }
   }
 
   /** The bytes that satisfy `ask` now, or undefined while it must wait. */
@@ -156,6 +166,7 @@ export const converse = <T>(
             if (bytes === undefined) {
               // The answer may come inside the write: look once more before waiting for it.
               flush()
+              if (ask.t === 'read') releaseAhead(ask.bytes)
               bytes = satisfy(ask)
             }
             if (bytes === undefined) {
@@ -220,10 +231,8 @@ export const converse = <T>(
   const sink: Sink = {
     onData(bytes) {
       arrived.push(bytes)
-      if (waiting?.t === 'read' && arrived.size < waiting.bytes) {
-        ahead += bytes.length
-        channel.release(bytes.length)
-      } else wake()
+      if (waiting?.t === 'read') releaseAhead(waiting.bytes)
+      wake()
     },
     onDrain() {
       options.onDrain?.()

@@ -9,6 +9,8 @@ import type { Channel } from './channel.ts'
 export interface Muxer {
   /** The name that `ConnectionInfo.muxer` shows: `/yamux/1.0.0`, `/webrtc`, `/webtransport`. */
   readonly protocol: string
+  /** Round trip in milliseconds, where the muxer measures it. */
+  readonly rtt?: number | undefined
   /** Opens a channel at once, with no round trip; if it can't be opened, the channel closes with the fault. */
   open(): Channel
   /** Called once, before anything else; streams that the remote opened meanwhile are delivered then. */

@@ -25,7 +25,7 @@ import { HOP, hopStatus, nameStatus, STOP, Status } from './messages.ts'
 import { granted, joined, readHopRequest, requestStop } from './server.ts'
 import type { SlotLimits } from './slots.ts'
 import { Slots, slotLimits } from './slots.ts'
-import { splice } from './splice.ts'
+import { splice } from '../../wire/splice.ts'
 import { sealVoucher } from './voucher.ts'
 
 export interface RelayServerOptions extends Partial<SlotLimits> {

@@ -11,9 +11,9 @@
  * (specs: relay/circuit-v2.md, `Limit.data`); time is limited by the caller through the returned `abort`.
  */
 
-import { TabmeshError } from '../../../errors.ts'
-import { ByteQueue } from '../../codec/byte-queue.ts'
-import type { Channel, Sink } from '../../wire/channel.ts'
+import { TabmeshError } from '../../errors.ts'
+import { ByteQueue } from '../codec/byte-queue.ts'
+import type { Channel, Sink } from './channel.ts'
 
 /** Where a splice counts what it carries; many may share one. */
 export interface Meter {
@@ -21,15 +21,15 @@ export interface Meter {
 }
 
 export interface SpliceOptions {
-  readonly meter: Meter
+  readonly meter?: Meter
   /** Bytes that may pass in each direction; unlimited if absent. */
   readonly limit?: number
   /** Called once, when both channels are over. */
-  done(): void
+  done?(): void
 }
 
 /** Ties `a` and `b`; both must have no reader. Returns a function that resets both. */
-export const splice = (a: Channel, b: Channel, options: SpliceOptions): ((fault: TabmeshError) => void) => {
+export const splice = (a: Channel, b: Channel, options: SpliceOptions = {}): ((fault: TabmeshError) => void) => {
   let open = 2
   const abort = (fault: TabmeshError): void => {
     toB.abandon()
@@ -39,7 +39,7 @@ export const splice = (a: Channel, b: Channel, options: SpliceOptions): ((fault:
   }
   const closed = (): void => {
     open -= 1
-    if (open === 0) options.done()
+    if (open === 0) options.done?.()
   }
   const toB = new Way(a, b, options, abort)
   const toA = new Way(b, a, options, abort)
@@ -54,7 +54,7 @@ export const splice = (a: Channel, b: Channel, options: SpliceOptions): ((fault:
 class Way {
   readonly #from: Channel
   readonly #to: Channel
-  readonly #meter: Meter
+  readonly #meter: Meter | undefined
   readonly #abort: (fault: TabmeshError) => void
   readonly #queue = new ByteQueue()
   /** Bytes that may still pass. */
@@ -105,7 +105,7 @@ class Way {
   #pass(bytes: Uint8Array): void {
     // The receiver owns what is written: count before it goes.
     const { length } = bytes
-    this.#meter.bytes += length
+    if (this.#meter !== undefined) this.#meter.bytes += length
     this.#to.write(bytes)
     this.#from.release(length)
   }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { TabmeshError } from '../../../errors.ts'
-import { concat, equalBytes } from '../../codec/bytes.ts'
-import { channelPair, type PairedChannel } from '../../testing/channel-pair.ts'
-import { property } from '../../testing/property.ts'
-import type { Channel } from '../../wire/channel.ts'
+import { TabmeshError } from '../../errors.ts'
+import { concat, equalBytes } from '../codec/bytes.ts'
+import { channelPair, type PairedChannel } from '../testing/channel-pair.ts'
+import { property } from '../testing/property.ts'
+import type { Channel } from './channel.ts'
 import { splice } from './splice.ts'
 
 /** One end of a circuit: writes as credit allows, reads as much as it is told to. */
