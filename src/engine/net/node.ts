@@ -12,14 +12,7 @@ import type { PublicKey } from '../codec/keys.ts'
 import { encapsulate, type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
 import { type PeerId, peerIdFromKey } from '../codec/peer-id.ts'
 import type { Cancel, Host } from '../host.ts'
-import {
-  CONNECTIONS_MAX,
-  CONNECTIONS_MAX_PENDING_INBOUND,
-  CONNECTIONS_MAX_PER_PEER,
-  DIAL_TIMEOUT,
-  STOP_TIMEOUT,
-  STREAMS_MAX_INBOUND,
-} from '../limits.ts'
+import { CONNECTIONS_MAX, CONNECTIONS_MAX_PENDING_INBOUND, CONNECTIONS_MAX_PER_PEER, DIAL_TIMEOUT, STOP_TIMEOUT } from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { Muxer } from '../wire/muxer.ts'
 import { makeStaticKey, type NoiseStaticKey, prepare } from '../wire/noise/handshake.ts'
@@ -27,18 +20,8 @@ import { Connection } from './connection.ts'
 import { dial } from './dialer.ts'
 import { Metrics } from './metrics.ts'
 import { PeerStore } from './peer-store.ts'
-import type {
-  DialOptions,
-  DialTarget,
-  Identified,
-  Link,
-  Net,
-  NetEvent,
-  OpenOptions,
-  ProtocolOptions,
-  Service,
-  Transport,
-} from './service.ts'
+import { Registrar } from './registrar.ts'
+import type { DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service, Transport } from './service.ts'
 import type { Direction, Stream } from './stream.ts'
 import { type Upgraded, upgrade } from './upgrade.ts'
 
@@ -61,11 +44,6 @@ export interface NodeLimits {
   readonly dialTimeout: number
 }
 
-interface Mounted {
-  readonly service: Service
-  readonly options: ProtocolOptions
-}
-
 /** A dial in progress that later callers for the same peer join. */
 interface Joined {
   readonly waiters: Set<(outcome: Outcome<Connection>) => void>
@@ -78,14 +56,13 @@ export class Node implements Net {
   readonly publicKey: PublicKey
   readonly peerStore = new PeerStore()
   readonly metrics = new Metrics()
-  readonly #services: Service[]
+  readonly #registrar: Registrar
   readonly #transports: readonly Transport[]
   readonly #limits: NodeLimits
   readonly #onEvent: (event: NetEvent) => void
   readonly #staticKey: NoiseStaticKey = makeStaticKey()
   readonly #connections = new Map<string, Connection>()
   readonly #byPeer = new Map<PeerId, Connection[]>()
-  readonly #handlers = new Map<string, Mounted>()
   readonly #dials = new Map<string, Joined>()
   readonly #announced = new Map<string, readonly Multiaddr[]>()
   readonly #pendingInbound = new Set<(fault: TabmeshError) => void>()
@@ -97,7 +74,7 @@ export class Node implements Net {
     this.host = options.host
     this.publicKey = options.host.publicKey
     this.self = peerIdFromKey(this.publicKey)
-    this.#services = [...options.services]
+    this.#registrar = new Registrar(options.services)
     this.#transports = options.transports
     this.#onEvent = options.onEvent ?? (() => {})
     this.#limits = {
@@ -107,66 +84,31 @@ export class Node implements Net {
       dialTimeout: DIAL_TIMEOUT,
       ...options.limits,
     }
-    for (const service of this.#services) this.#register(service)
   }
 
   /** Starts the services, in the order of the list. */
   start(): void {
     prepare(this.#staticKey, this.host)
-    for (const service of this.#services) service.start?.(this)
+    for (const service of this.#registrar.services) service.start?.(this)
   }
 
   // ── protocols ──────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Mounts a service on a running node; ERR_PROTOCOL_TAKEN if one of its protocols is mounted already. */
   mount(service: Service): void {
-    for (const protocol of Object.keys(service.protocols)) {
-      if (this.#handlers.has(protocol)) throw new TabmeshError('ERR_PROTOCOL_TAKEN', `${protocol} is handled already`)
-    }
-    this.#services.push(service)
-    this.#register(service)
+    this.#registrar.mount(service)
     service.start?.(this)
     this.#selfChanged()
   }
 
   unmount(service: Service): void {
-    const at = this.#services.indexOf(service)
-    if (at < 0) return
-    this.#services.splice(at, 1)
-    for (const protocol of Object.keys(service.protocols)) this.#handlers.delete(protocol)
+    if (!this.#registrar.unmount(service)) return
     service.stop?.()
     this.#selfChanged()
   }
 
   protocols(limited: boolean): readonly string[] {
-    const names: string[] = []
-    for (const [protocol, { options }] of this.#handlers) if (!limited || options.allowLimited === true) names.push(protocol)
-    return names
-  }
-
-  #register(service: Service): void {
-    for (const [protocol, options] of Object.entries(service.protocols)) this.#handlers.set(protocol, { service, options })
-  }
-
-  #answers(connection: Connection, protocol: string): boolean {
-    const mounted = this.#handlers.get(protocol)
-    return mounted !== undefined && (!connection.limited || mounted.options.allowLimited === true)
-  }
-
-  #deliver(stream: Stream): void {
-    const mounted = this.#handlers.get(stream.protocol)
-    if (mounted?.service.onStream === undefined) {
-      stream.abort(new TabmeshError('ERR_NO_PROTOCOL', `${stream.protocol} is not handled any more`))
-      return
-    }
-    const max = mounted.options.maxInbound ?? STREAMS_MAX_INBOUND
-    let open = 0
-    for (const each of stream.connection.streams) if (each.direction === 'inbound' && each.protocol === stream.protocol) open += 1
-    if (open > max) {
-      stream.abort(new TabmeshError('ERR_STREAM_LIMIT', `${stream.connection.remotePeer} has ${max} streams of ${stream.protocol} open`))
-      return
-    }
-    mounted.service.onStream(stream)
+    return this.#registrar.protocols(limited)
   }
 
   // ── connections ────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +198,7 @@ export class Node implements Net {
 
   #addressesOf(peer: PeerId): readonly Multiaddr[] {
     const known = this.peerStore.get(peer)?.addresses ?? []
-    const routed = this.#services.flatMap((service) => service.routes?.(peer) ?? [])
+    const routed = this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? [])
     const complete = [...known, ...routed].map((address) =>
       peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${peer}`) : address,
     )
@@ -329,8 +271,8 @@ export class Node implements Net {
       upgraded.mux,
       {
         host: this.host,
-        answers: (each, protocol) => this.#answers(each, protocol),
-        onStream: (stream) => this.#deliver(stream),
+        answers: (each, protocol) => this.#registrar.answers(each, protocol),
+        onStream: (stream) => this.#registrar.deliver(stream),
         onStreamClose: (stream) => this.metrics.closed(stream),
         onStreamOpen: (stream) => this.metrics.opened(stream),
         onChange: (each) => this.emit({ t: 'connection:change', connection: each }),
@@ -345,7 +287,7 @@ export class Node implements Net {
     connection.start()
     if (connection.status === 'closed')
       return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
-    for (const service of this.#services) service.onConnection?.(connection)
+    for (const service of this.#registrar.services) service.onConnection?.(connection)
     done({ ok: true, value: connection })
   }
 
@@ -366,7 +308,7 @@ export class Node implements Net {
     const rest = (this.#byPeer.get(connection.remotePeer) ?? []).filter((each) => each !== connection)
     if (rest.length === 0) this.#byPeer.delete(connection.remotePeer)
     else this.#byPeer.set(connection.remotePeer, rest)
-    for (const service of this.#services) service.onDisconnect?.(connection, fault)
+    for (const service of this.#registrar.services) service.onDisconnect?.(connection, fault)
     this.emit({ t: 'connection:close', connection, fault })
     if (rest.length === 0) this.emit({ t: 'peer:disconnect', peer: connection.remotePeer })
     if (this.#connections.size === 0) this.#finishStop()
@@ -414,19 +356,19 @@ export class Node implements Net {
     if (before.length === addresses.length && before.every((address, at) => address.text === addresses[at]?.text)) return
     this.#announced.set(source, addresses)
     this.emit({ t: 'addresses:change', addresses: this.addresses })
-    for (const service of this.#services) service.onSelfChange?.()
+    for (const service of this.#registrar.services) service.onSelfChange?.()
   }
 
   #selfChanged(): void {
     this.emit({ t: 'protocols:change', protocols: this.protocols(false) })
-    for (const service of this.#services) service.onSelfChange?.()
+    for (const service of this.#registrar.services) service.onSelfChange?.()
   }
 
   identified(connection: Connection, identified: Identified): void {
     connection.identified = identified
     const { addresses, protocols, agent, recordSeq } = identified
     this.peerStore.update(connection.remotePeer, { addresses, protocols, agent, recordSeq }, this.host.date())
-    for (const service of this.#services) service.onIdentify?.(connection)
+    for (const service of this.#registrar.services) service.onIdentify?.(connection)
     this.emit({ t: 'peer:identify', connection, identified })
     this.emit({ t: 'connection:change', connection })
   }
@@ -456,7 +398,7 @@ export class Node implements Net {
         this.#finishStop()
       }),
     }
-    for (const service of this.#services) service.stop?.()
+    for (const service of this.#registrar.services) service.stop?.()
     for (const joined of [...this.#dials.values()]) joined.cancel()
     for (const abandon of [...this.#pendingInbound]) abandon(fault)
     if (this.#connections.size === 0) this.host.defer(() => this.#finishStop())
