@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,12 +19,15 @@ import { newIdentity } from '../src/node/identity.ts'
 import { wsTransport } from '../src/node/ws-dialer.ts'
 
 // Inside the repository, so that the bundle finds the packages it leaves outside.
-const built = fileURLToPath(new URL('../.cache/relay-cli-test', import.meta.url))
+const cache = fileURLToPath(new URL('../.cache/', import.meta.url))
+let built: string
 let folder: string
 
 beforeAll(async () => {
   const cli = bundles.find(({ entry }) => entry === 'relay-server/cli.ts')
   if (cli === undefined) throw new Error('the relay is not among the bundles')
+  await mkdir(cache, { recursive: true })
+  built = await mkdtemp(`${cache}relay-test-`)
   await bundle(cli, { outDir: built })
   folder = await mkdtemp(join(tmpdir(), 'tabmesh-relay-'))
 }, 60_000)

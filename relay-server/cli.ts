@@ -27,8 +27,8 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
                              reservationDuration, maxCircuits, maxCircuitsPerPeer, circuitDuration, circuitBytes, trustProxy
   --max-reservations N       peers that are reachable through it at a time (1024)
   --max-circuits N           circuits at a time (4096)
-  --circuit-duration SECONDS what one circuit may last; 0 for no limit (120)
-  --circuit-bytes BYTES      what one circuit may carry each way; 0 for no limit (131072)
+  --circuit-duration SECONDS what one circuit may last (no limit)
+  --circuit-bytes BYTES      what one circuit may carry each way (no limit)
   --json                     one line of JSON on stdout when it is ready, JSON lines on stderr after that
   --verbose                  logs every connection too
   --help, --version

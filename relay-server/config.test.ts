@@ -12,8 +12,8 @@ describe('the configuration of a relay', () => {
       announce: [],
       data: undefined,
       maxReservations: 1_024,
-      circuitDuration: 120,
-      circuitBytes: 131_072,
+      circuitDuration: 0,
+      circuitBytes: 0,
       trustProxy: false,
     })
   })

@@ -112,9 +112,10 @@ const defaults: RelayConfig = {
   reservationDuration: RELAY_RESERVATION_TTL / 1000,
   maxCircuits: RELAY_MAX_CIRCUITS,
   maxCircuitsPerPeer: RELAY_MAX_CIRCUITS_PER_PEER,
-  // What go, js and rust allow: enough to agree on a direct connection, of no use as a free proxy.
-  circuitDuration: 120,
-  circuitBytes: 128 * 1024,
+  // An application's own relay carries those whom no direct path connects. A public one should limit circuits: go, js and rust
+  // allow 120 s and 128 KiB, enough to agree on a direct connection and of no use as a free proxy.
+  circuitDuration: 0,
+  circuitBytes: 0,
   trustProxy: false,
 }
 

@@ -143,8 +143,8 @@ describe('a relay', () => {
     expect(connection).toMatchObject({
       remotePeer: bob.node.self,
       transport: 'relay',
-      limited: true,
-      limit: { duration: 120_000, data: 131_072 },
+      limited: false,
+      limit: undefined,
     })
     expect(await pingOver(alice, connection)).toBeGreaterThan(0)
     expect(relay.status()).toMatchObject({ reservations: 2, connections: 2, circuits: 1 })
@@ -152,11 +152,14 @@ describe('a relay', () => {
     await bob.event('connection:close')
   })
 
-  it('gives circuits without a limit where it is told to', async () => {
-    const relay = await relayOf({ circuitDuration: 0, circuitBytes: 0 })
+  it('limits circuits where it is told to', async () => {
+    const relay = await relayOf({ circuitDuration: 120, circuitBytes: 131_072 })
     const [alice, bob] = [peerAt(relay), peerAt(relay)]
     const { addresses } = await bob.event('relay:reserved')
-    expect(await dial(alice, `${addresses[0]?.text}/p2p/${bob.node.self}`)).toMatchObject({ limited: false, limit: undefined })
+    expect(await dial(alice, `${addresses[0]?.text}/p2p/${bob.node.self}`)).toMatchObject({
+      limited: true,
+      limit: { duration: 120_000, data: 131_072 },
+    })
   })
 
   it('refuses reservations over its limit', async () => {
