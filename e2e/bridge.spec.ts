@@ -1,6 +1,7 @@
 /** Data channels that can't be transferred to the worker are bridged by the main thread; Chromium is told to pretend. */
 
-import { connectPages, expect, test } from './harness.ts'
+import { expect } from 'playwright/test'
+import { connectPages, test } from './harness.ts'
 
 const bridged = { transports: { webRTC: { bridge: true } } }
 

@@ -1,6 +1,7 @@
 /** Two pages find each other through the relay and talk directly. */
 
-import { connectPages, expect, start, test, untilHeard, untilPaths } from './harness.ts'
+import { expect } from 'playwright/test'
+import { connectPages, start, test, untilHeard, untilPaths } from './harness.ts'
 
 test('two pages connect through the relay and move to WebRTC by themselves', async ({ openPage, relay }) => {
   const [a, b] = await Promise.all([openPage(), openPage()])

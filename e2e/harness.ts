@@ -5,14 +5,12 @@
  */
 
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { test as base, expect, type Page } from 'playwright/test'
 import type { PeerOptions } from 'tabmesh'
 import { installHelpers } from './in-page.ts'
 import { type RelayProcess, startRelay } from './relay-process.ts'
 import { type Site, startSite } from './site.ts'
-
-export { expect } from 'playwright/test'
 
 interface Stage {
   /** A page in a context of its own (no storage shared), or in the one of `beside`. */
@@ -23,6 +21,9 @@ interface Surroundings {
   site: Site
   relay: RelayProcess
 }
+
+/** Circuits without limits, which is what an app's own relay gives. */
+const UNLIMITED = ['--circuit-bytes', '0', '--circuit-duration', '0']
 
 export const test = base.extend<Stage, Surroundings>({
   site: [
@@ -37,7 +38,7 @@ export const test = base.extend<Stage, Surroundings>({
   relay: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
     async ({}, use) => {
-      const relay = await startRelay()
+      const relay = await startRelay(...UNLIMITED)
       await use(relay)
       await relay.stop()
     },

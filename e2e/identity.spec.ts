@@ -1,6 +1,7 @@
 /** Who a page is, from one load to the next and beside other pages of its origin. */
 
-import { expect, start, test, untilHeard } from './harness.ts'
+import { expect, type Page } from 'playwright/test'
+import { start, test, untilHeard } from './harness.ts'
 
 test('a reload keeps the identity; another name is another peer', async ({ openPage }) => {
   const page = await openPage()
@@ -62,4 +63,28 @@ test('of two pages that start at once one keeps the identity, and the other is t
   await winner.close()
   await loser.reload()
   expect(await start(loser)).toBe(kept)
+})
+
+test('an origin without TLS, which has neither WebCrypto nor locks, keeps its identity too', async ({ openPage, site }) => {
+  const page = await openPage()
+  const open = async (each: Page): Promise<void> => {
+    await each.goto('http://tabmesh.test/')
+    expect(await each.evaluate(() => [isSecureContext, 'subtle' in crypto, 'locks' in navigator])).toEqual([false, false, false])
+  }
+  await page.context().route('http://tabmesh.test/**', async (route) => {
+    const { pathname } = new URL(route.request().url())
+    await route.fulfill({ response: await route.fetch({ url: site.url + pathname }) })
+  })
+  await open(page)
+  const id = await start(page)
+
+  const beside = await openPage('/', page)
+  await open(beside)
+  expect(await start(beside)).not.toBe(id)
+  await untilHeard(beside, 'error')
+  expect(await beside.evaluate(() => e2e.heard.map(({ code }) => code))).toEqual(['ERR_IDENTITY_IN_USE'])
+  await beside.close()
+
+  await page.reload()
+  expect(await start(page)).toBe(id)
 })

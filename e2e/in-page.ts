@@ -167,7 +167,13 @@ export const installHelpers = (): void => {
       try {
         await call
       } catch (thrown) {
-        const { name, code, message, cause, errors = [] } = thrown as Error & { code?: string; errors?: { code: string; message: string }[] }
+        const {
+          name,
+          code,
+          message,
+          cause,
+          errors = [],
+        } = thrown as Error & { code?: string; errors?: { code: string; message: string }[] }
         return {
           name,
           code,

@@ -1,6 +1,7 @@
 /** Relays come and go; pages that talk directly do not mind. */
 
-import { connectPages, deadPort, expect, start, test, untilHeard, untilPaths } from './harness.ts'
+import { expect } from 'playwright/test'
+import { connectPages, deadPort, start, test, untilHeard, untilPaths } from './harness.ts'
 import { startRelay } from './relay-process.ts'
 
 test('a relay that dies takes neither the direct connection nor a running transfer along, and is found again', async ({ openPage }) => {
@@ -109,6 +110,18 @@ test('where ICE finds no way the relayed connection stays and is usable', async 
   expect(await dialled).toMatchObject({ transport: 'relay', remotePeer: idB })
   expect(await a.evaluate((id) => e2e.echo(id, 'and after'), idB)).toBe('and after')
   expect(await a.evaluate((id) => e2e.paths(id), idB)).toEqual(['relay'])
+})
+
+test('a relay limits nothing unless it is told to', async ({ openPage }) => {
+  const relay = await startRelay()
+  try {
+    const off = { transports: { webRTC: false } }
+    const { a, idB } = await connectPages({ openPage }, relay, { a: off, b: off, direct: false })
+    expect(await a.evaluate((id) => peer.connections.find((each) => each.remotePeer === id)?.limited, idB)).toBe(false)
+    expect(await a.evaluate((id) => e2e.echo(id, 'an own relay'), idB)).toBe('an own relay')
+  } finally {
+    await relay.stop()
+  }
 })
 
 test('what a relay limits is said, and used only by who allows it', async ({ openPage }) => {

@@ -43,6 +43,20 @@ export const missingEntries = () =>
   [...new Set([worker, ...bundles].map(({ entry }) => entry))].filter((entry) => !existsSync(root + entry))
 
 /**
+ * Minifying drops the comments that tell an application's bundler to leave the inline engine's `import(url)` alone.
+ *
+ * @type {import('vite').Plugin}
+ */
+const importHints = {
+  name: 'import-hints',
+  generateBundle(_options, output) {
+    for (const one of Object.values(output)) {
+      if (one.type === 'chunk') one.code = one.code.replace(/\bimport\((?=[\w$]+\))/g, 'import(/* webpackIgnore: true */ /* @vite-ignore */ ')
+    }
+  },
+}
+
+/**
  * Builds one file and returns its code; writes it to `outDir` where that is given.
  *
  * @param {Bundle} bundle
@@ -57,7 +71,7 @@ export const bundle = async ({ entry, file, format, platform, global, engine }, 
     root,
     logLevel: 'warn',
     publicDir: false,
-    plugins: engine ? [engineText(async () => engineSource ?? buildWorkerText())] : [],
+    plugins: engine ? [engineText(async () => engineSource ?? buildWorkerText()), importHints] : [],
     build: {
       target: 'es2022',
       outDir: outDir ?? 'dist',

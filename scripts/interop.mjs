@@ -50,6 +50,9 @@ const began = performance.now()
 const seconds = (/** @type {number} */ since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const messageOf = (/** @type {unknown} */ error) => (error instanceof Error ? error.message : String(error))
 
+// Those of a peer's process and of the browser end them on 'exit'.
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => process.exit(130))
+
 if (cells.length === 0) fail(`no case contains ${wanted.join(' and ')}`)
 else if (!existsSync(`${dist}/index.js`)) fail(`there is no build in ${dist}: npm run build`)
 else {
@@ -148,5 +151,5 @@ function printRow(name, row, all) {
     cell(down, 'MB/s', 10),
     all.padStart(8),
   ]
-  console.log(`  ${name.padEnd(54)} ${row === undefined ? 'FAILED' : 'ok    '}${columns.join('')}${note === undefined ? '' : `   ${note}`}`)
+  console.log(`  ${name.padEnd(54)} ${row === undefined ? 'FAILED' : 'ok    '}${columns.join('')}${note ? `   ${note}` : ''}`)
 }

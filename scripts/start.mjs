@@ -68,7 +68,7 @@ if (!values['no-build']) {
 const relay = spawn(
   process.execPath,
   [`${root}dist/relay/cli.js`, '--json', '--listen', `/ip4/0.0.0.0/tcp/${relayPort}/ws`, '--data', `${root}.cache/relay`],
-  { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], detached: process.platform !== 'win32' },
+  { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' },
 )
 process.on('exit', () => relay.kill('SIGKILL'))
 
@@ -94,6 +94,11 @@ relay.on('exit', (code, signal) => {
     console.error(`The relay ended (${signal ?? `exit ${code}`}).`)
     void stop(1)
   }
+})
+
+// That it stops when it was told to is no news.
+createInterface({ input: relay.stderr }).on('line', (line) => {
+  if (!stopping) console.error(`relay: ${line}`)
 })
 
 /** @type {{ peerId: string, addresses: string[], http: string }} */

@@ -110,30 +110,44 @@ export interface PlainError {
   cause?: PlainError
 }
 
+/** Errors in one plain error, and so, halved at each level, eight in a chain of causes: cycles must end, and a dial's errors share theirs. */
+const MAX_ERRORS = 256
+
 /** To a plain object: structured clone drops own properties of errors, so codes and causes are carried by hand. */
-export const deflateError = (error: unknown, depth = 0): PlainError => {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error) }
-  const plain: PlainError = { name: error.name, message: error.message }
-  if (error.stack !== undefined) plain.stack = error.stack
+export const deflateError = (error: unknown, room = MAX_ERRORS): PlainError => {
+  if (!(error instanceof Error)) return { name: 'Error', message: textOf(() => error) }
+  const plain: PlainError = { name: textOf(() => error.name), message: textOf(() => error.message) }
+  const stack = textOf(() => error.stack ?? '')
+  if (stack !== '') plain.stack = stack
+  const errors = error instanceof TabmeshError ? error.errors : []
+  const share = Math.floor(room / (errors.length + 2))
   if (error instanceof TabmeshError) {
     plain.code = error.code
     if (error.remote) plain.remote = true
-    if (error.errors.length > 0) plain.errors = error.errors.map((each) => deflateError(each, depth + 1))
+    if (errors.length > 0 && share > 0) plain.errors = errors.map((each) => deflateError(each, share))
   }
-  // Eight levels: a cause chain is short; a cyclic one must not recurse for ever.
-  if (error.cause !== undefined && depth < 8) plain.cause = deflateError(error.cause, depth + 1)
+  if (error.cause !== undefined && share > 0) plain.cause = deflateError(error.cause, share)
   return plain
+}
+
+/** What an application throws may be anything, and must not make the telling of it fail. */
+const textOf = (value: () => unknown): string => {
+  try {
+    return String(value())
+  } catch {
+    return 'unknown'
+  }
 }
 
 /** The inverse of `deflateError`. */
 export const inflateError = (plain: PlainError): Error => {
   const cause = plain.cause === undefined ? undefined : inflateError(plain.cause)
   let error: Error
-  if (plain.code !== undefined && plain.code in errorCodes) {
+  if (plain.code !== undefined && Object.hasOwn(errorCodes, plain.code)) {
     const code = plain.code as ErrorCode
     const suffix = `: ${errorCodes[code]}`
     const what = plain.message.endsWith(suffix) ? plain.message.slice(0, -suffix.length) : plain.message
-    const errors = (plain.errors ?? []).map(inflateError) as TabmeshError[]
+    const errors = (plain.errors ?? []).map((each) => inflateError(each) as TabmeshError)
     error = new TabmeshError(code, what, { cause, errors, remote: plain.remote ?? false })
   } else {
     error = new Error(plain.message, cause === undefined ? undefined : { cause })

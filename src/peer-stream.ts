@@ -21,7 +21,10 @@ export interface PeerStream {
   readonly readable: ReadableStream<Uint8Array>
   /** What goes to the remote; strings are sent as UTF-8. Chunks are copied: the caller keeps its buffers. */
   readonly writable: WritableStream<Uint8Array | string>
-  /** Ends both ways in order: what was written is sent, what still arrives is dropped. Resolves when the stream is over. */
+  /**
+   * Ends both ways in order: what was written is sent, what still arrives is dropped. Resolves when the remote has ended
+   * too; rejects if the stream fails before that.
+   */
   close(): Promise<void>
   /** Gives the stream up both ways; the remote sees a reset. */
   abort(reason?: unknown): void
@@ -30,7 +33,8 @@ export interface PeerStream {
 /** Bytes that wait in `readable` for a reader before the remote is slowed down, beside the pipe's own credit. */
 const READ_AHEAD = PIPE_CREDIT
 
-export const peerStream = (info: StreamInfo, port: MessagePort): PeerStream => {
+/** `onOver` is called once, when nothing passes any more. */
+export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => void = () => {}): PeerStream => {
   const pipe = new Pipe(port)
   let over: { fault: TabmeshError | undefined } | undefined
   let resumeWriter: (() => void) | undefined
@@ -115,6 +119,7 @@ export const peerStream = (info: StreamInfo, port: MessagePort): PeerStream => {
     onEnd: endReadable,
     onClose(fault) {
       over = { fault }
+      onOver()
       resumeWriter?.()
       if (fault === undefined) endReadable()
       else {
@@ -122,7 +127,7 @@ export const peerStream = (info: StreamInfo, port: MessagePort): PeerStream => {
         readableEnded = true
         writing.error(fault)
       }
-      if (fault === undefined || discarding) settleClosed.resolve()
+      if (fault === undefined) settleClosed.resolve()
       else settleClosed.reject(fault)
     },
   })

@@ -15,6 +15,7 @@ import type {
   Metrics,
   OpenStreamOptions,
   PeerEvents,
+  StreamInfo,
   Target,
 } from './types.ts'
 
@@ -54,6 +55,8 @@ export class Peer extends EventTarget {
   readonly #log: (entry: LogEntry) => void
   readonly #connections = new Map<string, ConnectionInfo>()
   readonly #handlers = new Map<string, StreamHandler>()
+  /** Those that are not over: a port does not tell when the engine at its other end is gone. */
+  readonly #streams = new Set<PeerStream>()
   readonly #onStopped: () => void
   #addresses: readonly string[] = []
   #protocols: readonly string[]
@@ -91,6 +94,9 @@ export class Peer extends EventTarget {
       const started = await control.run('start', options, extras.signal)
       return new Peer(started, control, engine, extras.log, extras.onStopped ?? (() => {}))
     } catch (error) {
+      // An engine that does not end with its worker (inline, or in the application's) may have started all the same.
+      control.run('stop', undefined).catch(() => {})
+      control.die(asTabmeshError(error, 'ERR_STOPPED', 'the start was given up'))
       engine.end()
       throw error instanceof TabmeshError && error.code === 'ERR_ENGINE_DIED'
         ? new TabmeshError('ERR_ENGINE_START', 'the engine did not start', { cause: error })
@@ -140,7 +146,7 @@ export class Peer extends EventTarget {
     const { allowLimited } = options
     const args = { target, protocols, options: allowLimited === undefined ? {} : { allowLimited } }
     const { info, port } = await this.#control.run('openStream', args, options.signal)
-    return peerStream(info, port)
+    return this.#stream(info, port)
   }
 
   /** Answers streams of `protocol`. Rejects with ERR_PROTOCOL_TAKEN if it is handled already. */
@@ -195,8 +201,10 @@ export class Peer extends EventTarget {
   #die(error: TabmeshError): void {
     if (this.#stopping !== undefined) return
     this.#stopping = Promise.resolve()
-    for (const connection of this.connections) this.#emit('connection:close', { ...connection, error })
+    const { connections, peers } = this
     this.#shut(error)
+    for (const connection of connections) this.#emit('connection:close', { ...connection, error })
+    for (const peer of peers) this.#emit('peer:disconnect', { peer })
     this.#emit('error', error)
   }
 
@@ -204,6 +212,7 @@ export class Peer extends EventTarget {
     this.#connections.clear()
     this.#addresses = []
     this.#control.die(error)
+    for (const stream of this.#streams) stream.abort(error)
     this.#engine.events.close()
     this.#engine.end()
     this.#onStopped()
@@ -243,8 +252,14 @@ export class Peer extends EventTarget {
         return error === undefined ? undefined : this.#emit('error', error)
       }
       case 'stream':
-        return this.#serve(peerStream(event.info, event.port), event.connection)
+        return this.#serve(this.#stream(event.info, event.port), event.connection)
     }
+  }
+
+  #stream(info: StreamInfo, port: MessagePort): PeerStream {
+    const stream = peerStream(info, port, () => this.#streams.delete(stream))
+    this.#streams.add(stream)
+    return stream
   }
 
   #serve(stream: PeerStream, connection: ConnectionInfo): void {

@@ -227,7 +227,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       const call = async (method, ...args) => {
         const last = /** @type {{ timeout?: number } | undefined} */ (args.at(-1))
         const limit = (last?.timeout ?? READY_TIMEOUT) + SLACK
-        const outcome = await within(limit, `${method} in our page`, page.evaluate(evaluateCall, [method, args]))
+        const outcome = await within(limit, `${method} in our page`, page.evaluate(evaluateCall, { method, args }))
         if (outcome.ok) return outcome.value
         throw revive(outcome.error)
       }
@@ -262,7 +262,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       /** @param {string} method @param {unknown[]} args @returns {Promise<any>} */
       const call = (method, ...args) => {
         const last = /** @type {{ timeout?: number } | undefined} */ (args.at(-1))
-        return within((last?.timeout ?? READY_TIMEOUT) + SLACK, `${method} in the js page`, page.evaluate(evaluateJsCall, [method, args]))
+        return within((last?.timeout ?? READY_TIMEOUT) + SLACK, `${method} in the js page`, page.evaluate(evaluateJsCall, { method, args }))
       }
       try {
         await call('start', options)
@@ -327,11 +327,11 @@ const jsNode = async (options) => {
 
 const unsupported = () => Promise.reject(new Error('this kind of peer does not offer that'))
 
-/** @param {[string, unknown[]]} call @returns {any} */
-const evaluateCall = ([method, args]) => /** @type {any} */ (globalThis).call(method, args)
+/** @param {{ method: string, args: unknown[] }} call @returns {any} */
+const evaluateCall = ({ method, args }) => /** @type {any} */ (globalThis).call(method, args)
 
-/** @param {[string, unknown[]]} call @returns {any} */
-const evaluateJsCall = ([method, args]) => {
+/** @param {{ method: string, args: unknown[] }} call @returns {any} */
+const evaluateJsCall = ({ method, args }) => {
   const { jsPeer } = /** @type {any} */ (globalThis)
   return method === 'id' ? jsPeer.id : jsPeer[method](...args)
 }

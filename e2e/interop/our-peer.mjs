@@ -119,9 +119,11 @@ const runPerf = async (peer, target, { upload = 0, download = 0, timeout = TIMEO
       answered ||= performance.now()
       received += chunk.length
     })
-    const writing = write(stream, 8 + upload, (from, to) => (from === 0 ? join(head, zeros, to) : zeros.subarray(0, to - from))).then(() => {
-      sent = performance.now()
-    })
+    const writing = write(stream, 8 + upload, (from, to) => (from === 0 ? join(head, zeros, to) : zeros.subarray(0, to - from))).then(
+      () => {
+        sent = performance.now()
+      },
+    )
     await Promise.all([reading, writing])
     const downloadMs = performance.now() - sent
     if (received !== asked) throw new Error(`asked for ${asked} bytes, ${received} came`)

@@ -29,16 +29,31 @@ export const expect = (condition, what, seen) => {
 }
 
 /**
- * Dials and does it all. `address` is where, `way` what the connection has to be in the end, `limited` whether its relay limits it, and
- * `perf: false` leaves the 20 MB out.
+ * @typedef {{ address: string, way: Way, limited?: boolean, perf?: boolean }} Plan
+ * `address` is where to dial, `way` what the connection has to be in the end, `limited` whether its relay limits it; `perf: false` leaves
+ * the 20 MB out.
+ */
+
+/**
+ * Dials and does it all.
  *
  * @param {Side} from
  * @param {Side} to
- * @param {{ address: string, way: Way, limited?: boolean, perf?: boolean }} options
+ * @param {Plan} plan
  * @returns {Promise<Row>}
  */
-export const trial = async (from, to, { address, way, limited = false, perf = true }) => {
-  const { ms } = await from.dial(address, { timeout: DIAL_TIMEOUT })
+export const trial = async (from, to, plan) => {
+  const { ms } = await from.dial(plan.address, { timeout: DIAL_TIMEOUT })
+  return { connect: ms, ...(await afterDial(from, to, plan)) }
+}
+
+/**
+ * @param {Side} from
+ * @param {Side} to
+ * @param {Plan} plan
+ * @returns {Promise<Row>}
+ */
+export const afterDial = async (from, to, { address, way, limited = false, perf = true }) => {
   if (way === 'webrtc') await moved(from, to)
   await checkConnection(from, to, way, limited)
   await checkConnection(to, from, way, limited)
@@ -47,7 +62,7 @@ export const trial = async (from, to, { address, way, limited = false, perf = tr
   const { rtt } = await from.ping(target)
   const echo = await from.echo(target, { bytes: ECHO_BYTES, timeout: TRANSFER_TIMEOUT, allowLimited: limited })
   /** @type {Row} */
-  const row = { connect: ms, ping: rtt, echo: echo.ms }
+  const row = { ping: rtt, echo: echo.ms }
   if (!perf) return row
   const { uploadMBps, downloadMBps } = await from.perf(target, {
     upload: PERF_BYTES,

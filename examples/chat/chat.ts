@@ -128,9 +128,8 @@ peer.addEventListener('relay:lost', () => view.showRelay('lost', relay))
 peer.addEventListener('error', ({ detail: error }) => {
   // A second tab of this browser goes on with an id of its own; without a link, it joins the first one.
   if (error.code === 'ERR_IDENTITY_IN_USE') host ||= localStorage.getItem('chat') ?? ''
-  else view.showError(error)
+  else view.showError(error, error.code.startsWith('ERR_RELAY') ? "The relay can't be used. Trying again…" : undefined)
 })
 
-// The others see at once that we are gone.
-addEventListener('pagehide', () => void peer.stop())
+// Another link was pasted into the address bar.
 addEventListener('hashchange', () => location.reload())

@@ -23,7 +23,7 @@ export const showMe = (id: string): void => {
   if (matchMedia('(pointer: fine)').matches) $('text').focus()
   const hint =
     'Send the link to somebody, or open it in a second tab. You meet at the relay, and then your messages go from browser to browser.'
-  append(element('li', 'note empty', [element('b', '', 'Nobody else is here yet'), element('span', '', hint)]))
+  append(element('li', 'empty', [element('b', '', 'Nobody else is here yet'), element('span', '', hint)]))
 }
 
 export const showRelay = (state: 'connecting' | 'reserved' | 'lost', url: string): void => {
@@ -78,6 +78,7 @@ export const showPeople = (people: readonly Person[]): void => {
 
 /** The one whose link we hold does not answer; we go on trying. */
 export const showHostAway = (id: string, error: unknown): void => {
+  if (shown.get(id) === 'gone') return
   shown.set(id, 'gone')
   $('log').querySelector('.empty')?.remove()
   showError(error, `${nameOf(id)}, whose link this is, can't be reached. Trying again…`)
@@ -144,33 +145,29 @@ export const showError = (error: unknown, title = 'Something went wrong'): void 
   const code = codeOf(error)
   const close = element('button', 'close', '×')
   close.ariaLabel = 'Dismiss'
+  const lines = new Set([...reasonsOf(error), error instanceof Error ? error.message : String(error)])
   const box = element('div', 'error', [
     element('p', '', [element('b', '', title), element('code', '', code)]),
-    element('p', 'what', error instanceof Error ? error.message : String(error)),
+    element('details', '', [element('summary', '', 'What happened'), ...[...lines].map((line) => element('p', '', line))]),
     close,
   ])
-  // A failed dial tells what happened at each address.
-  const each = error instanceof TabmeshError ? error.errors : []
-  if (each.length > 0) {
-    const list = element(
-      'ul',
-      '',
-      each.map((one) => element('li', '', one.cause instanceof Error ? one.cause.message : one.message)),
-    )
-    close.before(element('details', '', [element('summary', '', 'At each address'), list]))
-  }
   box.dataset.code = code
   close.onclick = () => box.remove()
-  const before = [...$('errors').children].find((one) => (one as HTMLElement).dataset.code === code)
-  // What is open stays open while the same thing fails again.
-  if (before?.querySelector('details[open]') != null) box.querySelector('details')?.setAttribute('open', '')
-  if (before?.textContent === box.textContent) return
-  if (before === undefined) $('errors').append(box)
-  else before.replaceWith(box)
+  clearErrors((before) => before === code)
+  $('errors').append(box)
+}
+
+/** A failed dial holds one error for each address, and each of those its cause. */
+const reasonsOf = (error: unknown): string[] => {
+  if (error instanceof TabmeshError && error.errors.length > 0) return error.errors.flatMap(reasonsOf)
+  if (!(error instanceof Error)) return []
+  return error.cause === undefined ? [error.message] : reasonsOf(error.cause)
 }
 
 /** The chat can't start at all. */
 export const showFailure = (error: unknown): never => {
+  $('relay').dataset.state = 'lost'
+  $('relay').textContent = 'Not started'
   showError(error, 'The chat could not start')
   throw error
 }

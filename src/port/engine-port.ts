@@ -11,8 +11,8 @@ import type { Node } from '../engine/net/node.ts'
 import type { PeerRecord } from '../engine/net/peer-store.ts'
 import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
 import type { Stream } from '../engine/net/stream.ts'
-import { splice } from '../engine/wire/splice.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
+import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { ConnectionInfo, KnownPeer, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
@@ -60,8 +60,13 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         }
         resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false) })
       }
-      start(options, rtc, report).then(begin).catch(reject)
-      return undefined
+      let wanted = true
+      start(options, rtc, report)
+        .then((started) => (wanted ? begin(started) : started.close()))
+        .catch(reject)
+      return () => {
+        wanted = false
+      }
     },
     stop(_args, resolve) {
       const stopping = engine
@@ -214,7 +219,8 @@ const reporter = (tell: (event: EngineEvent) => void): ((event: NetEvent) => voi
         return tell({ t: event.t, info: infoOf(event.connection), error: plain(event.fault) })
       case 'connection:change':
         changed.add(event.connection)
-        timer ??= setTimeout(() => {
+        if (timer !== undefined) return
+        timer = setTimeout(() => {
           timer = undefined
           for (const connection of changed) if (connection.status !== 'closed') tell({ t: 'connection:change', info: infoOf(connection) })
           changed.clear()

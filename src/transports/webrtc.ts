@@ -52,9 +52,18 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
     }
   }
 
-  return () => {
+  const closeAll = (): void => {
     for (const connection of connections.values()) connection.close()
     connections.clear()
+  }
+  // Browsers end a page without a word to its peers, who would miss it only when ICE does. One that is kept may come back.
+  const leave = ({ persisted }: PageTransitionEvent): void => {
+    if (!persisted) closeAll()
+  }
+  globalThis.addEventListener?.('pagehide', leave)
+  return () => {
+    globalThis.removeEventListener?.('pagehide', leave)
+    closeAll()
     port.close()
   }
 }

@@ -1,10 +1,10 @@
 /**
  * Connection: an authenticated peer behind a multiplexer.
  *
- *            close()                     last stream gone
- *   open ───────────────▶ closed    ┌──────────────────────▶ closed
- *     │   abort(), muxer closed     │
- *     └── retire() ─────▶ retiring ─┘   takes no new streams of ours; the remote's are still served
+ *            abort(), muxer closed        last stream gone for RETIRE_GRACE
+ *   open ─────────────────────▶ closed ◀──────────┐
+ *     ├── retire() ───────────▶ retiring ─────────┤   takes no new streams of ours; the remote's are still served
+ *     └── close() ────────────▶ retiring ─────────┘   as soon as the remote has heard of it
  *
  * Bounds: the muxer limits the streams of one connection, the registrar those of one protocol.
  */
@@ -68,6 +68,8 @@ export class Connection {
   #session: Muxer | undefined
   readonly #owner: ConnectionOwner
   #streamCount = 0
+  /** Streams of the remote whose protocol is not agreed yet. */
+  #answering = 0
   #pinged: number | undefined
   #retireTimer: Cancel | undefined
 
@@ -121,13 +123,22 @@ export class Connection {
     const spoken = known === undefined ? protocols[0] : protocols.find((each) => known.includes(each))
     const lazy = spoken !== undefined && (known !== undefined || protocols.length === 1)
     const stream = this.#track('outbound', spoken ?? (protocols[0] as string), this.#muxer.open())
-    stream.negotiate(protocols, lazy, this.#owner.host, lazy ? undefined : ready)
-    if (lazy) ready?.(undefined)
+    // A stream that could not be opened has failed before this returns.
+    let failed: TabmeshError | undefined
+    stream.negotiate(protocols, lazy, this.#owner.host, (fault) => {
+      failed = fault
+      if (!lazy) ready?.(fault)
+    })
+    if (lazy) ready?.(failed)
     return stream
   }
 
-  /** Says goodbye, sends what is queued, closes. */
+  /** Says goodbye, sends what is queued, closes. From now on it takes no new streams of ours. */
   close(): void {
+    if (this.status === 'open') {
+      this.status = 'retiring'
+      this.#owner.onChange(this)
+    }
     this.#muxer.close()
   }
 
@@ -153,7 +164,7 @@ export class Connection {
   #closeWhenIdle(): void {
     this.#retireTimer?.()
     this.#retireTimer = undefined
-    if (this.status !== 'retiring' || this.streams.size > 0) return
+    if (this.status !== 'retiring' || this.streams.size + this.#answering > 0) return
     this.#retireTimer = this.#owner.host.after(RETIRE_GRACE, () => this.close())
   }
 
@@ -166,12 +177,15 @@ export class Connection {
       this.#owner.onChange(this)
     })
     this.streams.add(stream)
+    this.#closeWhenIdle()
     this.#owner.onStreamOpen(stream)
     this.#owner.onChange(this)
     return stream
   }
 
   #answer(channel: Channel): void {
+    this.#answering += 1
+    this.#closeWhenIdle()
     converse(
       channel,
       answerProtocols((protocol) => this.#owner.answers(this, protocol)),
@@ -180,8 +194,10 @@ export class Connection {
         timeout: MSS_TIMEOUT,
         what: 'answering a new stream',
         done: (outcome) => {
-          if (!outcome.ok || this.status === 'closed') return
-          this.#owner.onStream(this.#track('inbound', outcome.value, channel))
+          this.#answering -= 1
+          if (this.status === 'closed') return
+          if (outcome.ok) this.#owner.onStream(this.#track('inbound', outcome.value, channel))
+          else this.#closeWhenIdle()
         },
       },
     )

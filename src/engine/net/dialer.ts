@@ -91,8 +91,8 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
     })
     attempts.add(cancel)
     giveUp = transport.dial(address, net, (link) => {
-      if (!attempts.has(cancel)) return
       if (!link.ok) return fail(link.fault)
+      if (!attempts.has(cancel)) return abandonLink(link.value)
       const abandon = plan.upgrade(link.value, plan.peer ?? peerIdOf(address), (outcome) => {
         if (!outcome.ok) return fail(outcome.fault)
         attempts.delete(cancel)
@@ -111,10 +111,22 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
   return () => settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
 }
 
+/** A transport that was told to give up came up with a link all the same. */
+const abandonLink = (link: Link): void => {
+  const fault = new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up')
+  if (link.t === 'pipe') return link.channel.abort(fault)
+  link.muxer.attach({ onStream: () => {}, onClose: () => {} })
+  link.muxer.abort(fault)
+}
+
+/** Of all that `errors` holds, what the message repeats. */
+const REASONS_SHOWN = 3
+
 const summarise = (plan: DialPlan, faults: readonly TabmeshError[]): TabmeshError => {
   const whom = plan.peer ?? plan.addresses[0]?.text ?? 'nobody'
-  const reasons = faults.map((fault) => `${fault.code} at ${fault.message.split(': ')[0]}`)
-  return new TabmeshError('ERR_DIAL_FAILED', `no address of ${whom} could be reached (${reasons.join('; ')})`, {
+  const reasons = faults.slice(0, REASONS_SHOWN).map((fault) => `${fault.code} at ${fault.message.split(': ')[0]}`)
+  const more = faults.length > REASONS_SHOWN ? `; and ${faults.length - REASONS_SHOWN} more` : ''
+  return new TabmeshError('ERR_DIAL_FAILED', `no address of ${whom} could be reached (${reasons.join('; ')}${more})`, {
     errors: faults,
     cause: faults[0],
   })

@@ -166,6 +166,8 @@ export class Node implements Net {
     // A waiter must not hear of the outcome before `dial` has returned to it.
     this.host.defer(() => {
       if (joined.waiters.size === 0) return settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
+      const refusal = this.#refuseDial(peer)
+      if (refusal !== undefined) return settle({ ok: false, fault: refusal })
       if (addresses.length === 0) {
         return settle({ ok: false, fault: new TabmeshError('ERR_NO_ADDRESS', `no address of ${peer ?? 'the target'} is known`) })
       }
@@ -218,7 +220,11 @@ export class Node implements Net {
       this.#take(link, native(link), 'inbound', done)
       return
     }
-    const giveUp = upgrade(
+    let giveUp: ((fault: TabmeshError) => void) | undefined
+    const abandon = (fault: TabmeshError): void => giveUp?.(fault)
+    this.#pendingInbound.add(abandon)
+    // What the link has in store may end the upgrade before it returns.
+    giveUp = upgrade(
       link,
       { host: this.host, staticKey: this.#staticKey, role: 'listener', expectedPeer: peerIdOf(link.remoteAddr) },
       (outcome) => {
@@ -227,8 +233,6 @@ export class Node implements Net {
         else done(outcome)
       },
     )
-    const abandon = (fault: TabmeshError): void => giveUp(fault)
-    this.#pendingInbound.add(abandon)
   }
 
   adopt(link: Link, peer: PeerId, done: (outcome: Outcome<Connection>) => void): void {
@@ -285,9 +289,9 @@ export class Node implements Net {
     this.metrics.connected(connection)
     if (siblings.length === 0) this.emit({ t: 'peer:connect', peer: remotePeer })
     connection.start()
-    if (connection.status === 'closed')
-      return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
-    for (const service of this.#registrar.services) service.onConnection?.(connection)
+    const open = (): boolean => this.#connections.has(connection.id)
+    for (const service of this.#registrar.services) if (open()) service.onConnection?.(connection)
+    if (!open()) return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
     done({ ok: true, value: connection })
   }
 
@@ -324,23 +328,39 @@ export class Node implements Net {
     done: (outcome: Outcome<Stream>) => void,
     options: OpenOptions & DialOptions = {},
   ): Cancel {
-    return this.dial(
+    let wanted = true
+    let opening: Stream | undefined
+    const settle = (outcome: Outcome<Stream>): void => {
+      if (!wanted) return
+      wanted = false
+      done(outcome)
+    }
+    const cancelDial = this.dial(
       target,
       (outcome) => {
-        if (!outcome.ok) return done(outcome)
+        if (!outcome.ok) return settle(outcome)
         const candidates = this.connections(outcome.value.remotePeer)
         const usable = candidates.find((each) => each.status === 'open' && (options.allowLimited === true || !each.limited))
         if (usable === undefined) {
-          const fault = new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${outcome.value.remotePeer} is open`)
-          return done({ ok: false, fault })
+          const fault = candidates.some((each) => each.status === 'open')
+            ? new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${outcome.value.remotePeer} is open`)
+            : new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${outcome.value.remotePeer} closed meanwhile`)
+          return settle({ ok: false, fault })
         }
         const stream = usable.openStream(protocols, (fault) => {
-          if (fault !== undefined) done({ ok: false, fault })
-          else this.host.defer(() => done({ ok: true, value: stream }))
+          if (fault !== undefined) settle({ ok: false, fault })
+          else this.host.defer(() => settle({ ok: true, value: stream }))
         })
+        opening = stream
       },
       options,
     )
+    return () => {
+      if (!wanted) return
+      wanted = false
+      cancelDial()
+      opening?.abort(new TabmeshError('ERR_STREAM_CLOSED', 'the opening of the stream was given up'))
+    }
   }
 
   // ── what we tell of ourselves ──────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,8 @@
 /**
  * Stream: a muxed channel that speaks one agreed protocol.
  *
- *   outgoing, lazy:   open ── header + proposal + application bytes ──▶ … answer read before the first received byte
+ *   outgoing, lazy:   open ── header + proposal + application bytes ──▶ … answer read before the first received byte;
+ *                     the end of our side waits for the answer, unless the remote is known to take it before
  *   outgoing, asked:  open ── header + proposal ──▶ answer ── then ready
  *   incoming:         ready from the start: the listener's side negotiated before the service sees it
  *
@@ -97,7 +98,7 @@ export class Stream implements Channel, Sink {
   }
 
   end(): void {
-    if (this.#held === undefined) this.#channel.end()
+    if (this.#held === undefined && (this.#ready || this.#mayEndEarly)) this.#channel.end()
     else this.#endHeld = true
   }
 
@@ -166,12 +167,19 @@ export class Stream implements Channel, Sink {
   }
 
   #letGo(): void {
-    const held = this.#held
+    const held = this.#held ?? []
     this.#held = undefined
-    if (held === undefined) return
     for (const bytes of held) this.#channel.write(bytes)
     if (this.#endHeld) this.#channel.end()
     else if (held.length > 0 && this.credit > 0) this.#sink?.onDrain?.()
+  }
+
+  /**
+   * Whether our end may reach the remote before it has answered the proposal. In js-libp2p what reads there after the
+   * negotiation misses an end that came during it: it drops the data before that end, or waits for it for ever.
+   */
+  get #mayEndEarly(): boolean {
+    return this.connection.identified?.agent.startsWith('tabmesh/') === true
   }
 
   #tellClosed(): void {

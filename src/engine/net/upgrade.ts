@@ -52,6 +52,8 @@ export const upgrade = (
   const { host, role } = options
   const timeout = options.timeout ?? UPGRADE_TIMEOUT
   const began = host.now()
+  /** Of the conversation that runs; the first may be over before it has returned. */
+  let giveUp: ((fault: TabmeshError) => void) | undefined
 
   const withSession = (session: NoiseSession): void => {
     const { remotePeer } = session
@@ -72,7 +74,7 @@ export const upgrade = (
 
   // Before anything is computed: the remote reads it while we make our key.
   if (role === 'dialer') link.channel.write(NOISE_HEAD.slice())
-  let giveUp = converse(link.channel, role === 'dialer' ? dialNoise(options) : answerNoise(options), host, {
+  const securing = converse(link.channel, role === 'dialer' ? dialNoise(options) : answerNoise(options), host, {
     timeout,
     what: 'securing the connection',
     done: (outcome) => {
@@ -80,7 +82,8 @@ export const upgrade = (
       else done({ ok: false, fault: explain(outcome.fault, 'ERR_NO_SECURITY') })
     },
   })
-  return (fault) => giveUp(fault)
+  giveUp ??= securing
+  return (fault) => giveUp?.(fault)
 }
 
 /** A refused proposal is about the layer, not about a protocol of the application. */

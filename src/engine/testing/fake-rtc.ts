@@ -69,7 +69,7 @@ export interface FakePath {
 }
 
 export class FakeRtc implements RtcChannels {
-  readonly clock: FakeClock
+  readonly clock: Pick<Host, 'now' | 'after'>
   readonly path: FakePath
   remote: FakeRtc | undefined
   /** Every channel that either side opened and that is open still, as this side sees it. */
@@ -85,7 +85,7 @@ export class FakeRtc implements RtcChannels {
   #sink: RtcSink | undefined
   #early: [Channel, string][] = []
 
-  constructor(clock: FakeClock, path: FakePath) {
+  constructor(clock: Pick<Host, 'now' | 'after'>, path: FakePath) {
     this.clock = clock
     this.path = path
   }

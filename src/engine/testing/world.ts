@@ -122,6 +122,11 @@ export class World {
     this.#listeners.delete(`/memory/${address.parts[0]?.value}`)
   }
 
+  /** Timers and bytes under way: what would still happen if time went on for ever. */
+  get waiting(): number {
+    return this.#tasks.reduce((count, task) => count + (task.cancelled ? 0 : 1), 0)
+  }
+
   after(ms: number, run: () => void): Cancel {
     const task: Task = { at: this.now + ms, order: this.#order++, run, cancelled: false }
     let low = 0

@@ -154,7 +154,7 @@ export const converse = <T>(
     stepping = true
     let next: Answer = answer
     try {
-      for (;;) {
+      while (!settled) {
         const result = talk.next(next)
         if (result.done === true) return settle({ ok: true, value: result.value })
         const ask = result.value

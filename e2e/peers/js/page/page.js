@@ -44,10 +44,10 @@ window.jsPeer = {
         ping: ping({ maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }),
       },
     })
+    const startMs = performance.now() - started
     const streams = { runOnLimitedConnection: true, maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }
     await node.handle(ECHO, handleEcho, streams)
     await node.handle(PERF, handlePerf, streams)
-    const startMs = performance.now() - started
     await Promise.all(relays.map((relay) => this.listen(relay)))
     return { startMs, readyMs: performance.now() - started }
   },

@@ -128,9 +128,9 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
   }
 }
 
-/** An address that ends in another peer is not this one's. */
+/** An address that ends in another peer is not this one's; one that ends in what we can't read may be anybody's. */
 const belongs = (address: Multiaddr, connection: Connection): boolean =>
-  (peerIdOf(address) ?? connection.remotePeer) === connection.remotePeer
+  address.parts.at(-1)?.name !== 'unknown' && (peerIdOf(address) ?? connection.remotePeer) === connection.remotePeer
 
 const complete = (address: Multiaddr, connection: Connection): Multiaddr =>
   peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${connection.remotePeer}`) : address

@@ -206,8 +206,11 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     },
     routes: (peer) => {
       const ways: Multiaddr[] = []
-      for (const [relay, { addresses }] of held)
-        if (addresses[0] !== undefined && relay.peer !== peer) ways.push(circuitTo(addresses[0], peer))
+      for (const relay of machine.relays) {
+        // A relay that is still being reserved at may know the peer all the same.
+        const address = held.get(relay)?.addresses[0] ?? relay.addresses[0]
+        if (address !== undefined && relay.peer !== peer) ways.push(circuitTo(address, peer))
+      }
       return ways
     },
     stop() {

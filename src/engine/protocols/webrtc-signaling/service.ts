@@ -7,14 +7,15 @@
  *                                                 (usable)                      relayed one retires, closes when idle
  *
  * The side that dialled the relayed connection makes the offer and retires it; the other side answers. Both are a
- * service (signalling streams) and a transport (`/p2p-circuit/webrtc` addresses).
+ * service (signalling streams) and a transport (`/p2p-circuit/webrtc` addresses). Where both dial at once there are two
+ * of each, and each side retires its own.
  *
  * Bounds: SIGNALING_MAX_INBOUND offers of one connection at a time; the rest is the machine's.
  */
 
 import { asTabmeshError, TabmeshError } from '../../../errors.ts'
 import { type Multiaddr, parseMultiaddr, peerIdOf, relayOf } from '../../codec/multiaddr.ts'
-import { SIGNALING_MAX_FRAME, SIGNALING_MAX_INBOUND, SIGNALING_TIMEOUT } from '../../limits.ts'
+import { SIGNALING_MAX_FRAME, SIGNALING_MAX_INBOUND, SIGNALING_TIMEOUT, STREAM_FINISH_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Link, Net, Service, Transport } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -66,7 +67,9 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
             break
           case 'connected':
             timer()
-            stream.end()
+            // The offerer ends the stream; an answerer that did so first would cut off what js still sends.
+            if (role === 'offerer' || remoteEnded) finish()
+            else timer = host.after(STREAM_FINISH_TIMEOUT, finish)
             done({ ok: true, value: { ...linkTo(connection), muxer: muxerOf(connection, peer) } })
             break
           case 'failed':
@@ -78,6 +81,11 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
         }
       }
     }
+    let remoteEnded = false
+    const finish = (): void => {
+      stream.detach()
+      stream.finish(host)
+    }
     const feed = (input: SignalingInput): void => {
       machine.handle(input, host.now())
       act()
@@ -88,7 +96,12 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       onState: (state) => feed({ t: 'state', state }),
       onRefused: (cause) => feed({ t: 'refused', cause }),
     })
-    const timer = host.after(SIGNALING_TIMEOUT, () => feed({ t: 'tick' }))
+    // A host's timer may be a little early by the host's own clock.
+    const tick = (): void => {
+      timer = host.after(Math.max(1, (machine.deadline ?? host.now()) - host.now()), tick)
+      feed({ t: 'tick' })
+    }
+    let timer = host.after(SIGNALING_TIMEOUT, tick)
     stream.attach({
       onData(bytes) {
         stream.release(bytes.length)
@@ -100,11 +113,16 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
         }
       },
       onEnd() {
+        remoteEnded = true
         feed({ t: 'ended', fault: undefined })
+        if (!machine.over) return
+        timer()
         stream.end()
       },
       onClose(fault) {
+        remoteEnded = true
         feed({ t: 'ended', fault })
+        if (machine.over) timer()
       },
     })
     act()
@@ -124,7 +142,7 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
     ping(direct, (outcome) => {
       if (!outcome.ok) return
       for (const relayed of net.connections(direct.remotePeer)) {
-        if (!relayed.direct && relayed.direction === 'outbound' && direct.direction === 'outbound') relayed.retire()
+        if (!relayed.direct && relayed.direction === 'outbound') relayed.retire()
       }
     })
   }
@@ -147,7 +165,10 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
     onIdentify(connection) {
       const speaks = connection.identified?.protocols.includes(SIGNALING) === true
       if (!speaks || connection.direct || connection.direction !== 'outbound' || connection.status !== 'open') return
-      if (net.connections(connection.remotePeer).some((each) => each.direct)) return
+      const direct = net.connections(connection.remotePeer).filter((each) => each.direct && each.status === 'open')
+      // Both sides dialled: the other one's offer came first.
+      if (direct.some((each) => each.proven)) return connection.retire()
+      if (direct.length > 0) return
       // Joins the dial that may have opened this relayed connection; if it fails, the relayed one stays.
       net.dial({ peer: connection.remotePeer, addresses: [webrtcAddress(connection.remoteAddr)] }, () => {})
     },

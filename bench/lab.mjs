@@ -1,0 +1,187 @@
+// Where the benchmark runs: one headless Chromium, a server for its pages, and every remote as a process of its own, so that none of them
+// shares a thread with what is measured or with this program.
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { extname, join, normalize } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright'
+import { spawnJsPeer } from '../e2e/peers/js/client.mjs'
+import { buildJsPage } from '../e2e/peers/js/page/build.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const READY_TIMEOUT = 30_000
+const CALL_TIMEOUT = 60_000
+
+/**
+ * @typedef {'ours' | 'js' | 'raw'} Column
+ * @typedef {Awaited<ReturnType<typeof openLab>>} Lab
+ * @typedef {{ call: (name: string, ...args: unknown[]) => Promise<any>, close: () => Promise<void> }} Page
+ * @typedef {{ peerId: string, address: string }} Remote
+ */
+
+const chromiumFlags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // Host candidates by address: where nothing answers mDNS, names under .local lead nowhere.
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
+]
+
+/** `js` is whether js-libp2p can be had. @param {{ dist: string, chromiumPath: string, js: boolean }} options */
+export const openLab = async ({ dist, chromiumPath, js }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tabmesh-bench-'))
+  /** @type {(() => unknown)[]} */
+  const closers = [() => rm(folder, { recursive: true, force: true })]
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await Promise.resolve(closer()).catch(() => {})
+  }
+  /** @param {string} what @param {string[]} args */
+  const start = async (what, args) => {
+    const { ready, stop } = await spawnReady(what, args)
+    closers.push(stop)
+    return ready
+  }
+  try {
+    const jsFolder = join(folder, 'js')
+    const jsScript = js ? await buildJsScript(jsFolder) : undefined
+    const base = await servePages({ '/dist/': dist, '/bench/': join(root, 'bench'), '/e2e/': join(root, 'e2e'), '/js/': jsFolder }, closers)
+    const raw = await start('the raw server', [join(root, 'bench/raw-server.mjs')])
+    const ourNode = await start('our node', [join(root, 'bench/our-node.mjs'), dist])
+    const relayFlags = ['--json', '--listen', LOCAL_WS, '--data', join(folder, 'relay')]
+    const relay = await start('the relay', [join(dist, 'relay/cli.js'), ...relayFlags])
+    const jsNode = js ? await spawnJsPeer({ listen: [LOCAL_WS] }) : undefined
+    if (jsNode !== undefined) closers.push(jsNode.stop)
+    const browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumFlags })
+    closers.push(() => browser.close())
+    return {
+      close,
+      rawUrl: /** @type {string} */ (raw.url),
+      relay: remoteOf(relay),
+      ourNode: remoteOf(ourNode),
+      jsNode: jsNode && remoteOf(jsNode),
+      /** A fresh page, in a process and with stores of its own; nothing is loaded yet. @param {Column} column */
+      open: (column) => openPage(browser, base, column),
+      scripts: { ours: '/dist/index.js', js: jsScript === undefined ? '' : `/js/${jsScript}` },
+      version: browser.version(),
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const LOCAL_WS = '/ip4/127.0.0.1/tcp/0/ws'
+
+/** @param {{ peerId: string, addresses: string[] }} peer @returns {Remote} */
+const remoteOf = ({ peerId, addresses }) => ({ peerId, address: /** @type {string} */ (addresses[0]) })
+
+/** Bundles js-libp2p's page, and tells its script's path. @param {string} folder */
+const buildJsScript = async (folder) => {
+  await buildJsPage(folder)
+  const html = await readFile(join(folder, 'index.html'), 'utf8')
+  const [, script] = /<script[^>]* src="\.\/([^"]+)"/.exec(html) ?? []
+  if (script === undefined) throw new Error("the js-libp2p page's script was not found")
+  return script
+}
+
+/** @param {import('playwright').Browser} browser @param {string} base @param {Column} column @returns {Promise<Page>} */
+const openPage = async (browser, base, column) => {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  /** @type {string[]} */
+  const said = []
+  page.on('pageerror', (error) => said.push(String(error.stack ?? error)))
+  await page.goto(`${base}/blank`)
+  await page.evaluate(importDriver, `/bench/pages/${column}.js`)
+  return {
+    async call(name, ...args) {
+      /** @type {NodeJS.Timeout | undefined} */
+      let timer
+      const late = new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`no answer within ${CALL_TIMEOUT} ms`)), CALL_TIMEOUT)
+      })
+      try {
+        return await Promise.race([page.evaluate(callDriver, /** @type {[string, unknown[]]} */ ([name, args])), late])
+      } catch (error) {
+        throw new Error(`${column} ${name}: ${error instanceof Error ? error.message : error} ${said.slice(-3).join(' ')}`)
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+    close: () => context.close(),
+  }
+}
+
+/** In the page. @param {string} url */
+const importDriver = async (url) => {
+  Object.assign(globalThis, { driver: { ...(await import(`${url.slice(0, url.lastIndexOf('/'))}/stall.js`)), ...(await import(url)) } })
+}
+
+/** In the page. @param {[string, unknown[]]} call @returns {any} */
+const callDriver = ([name, args]) => /** @type {any} */ (globalThis).driver[name](...args)
+
+const contentTypes = /** @type {Record<string, string>} */ ({ '.js': 'text/javascript', '.mjs': 'text/javascript' })
+
+/** @param {Record<string, string>} folders @param {(() => unknown)[]} closers @returns {Promise<string>} the origin */
+const servePages = async (folders, closers) => {
+  const server = createServer(async (request, response) => {
+    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
+    const blank = '<!doctype html><meta charset="utf-8"><title>bench</title><link rel="icon" href="data:,">'
+    if (path === '/blank') return response.writeHead(200, { 'content-type': 'text/html' }).end(blank)
+    const prefix = Object.keys(folders).find((each) => path.startsWith(each))
+    try {
+      if (prefix === undefined) throw new Error('no such folder')
+      const body = await readFile(join(/** @type {string} */ (folders[prefix]), path.slice(prefix.length)))
+      return response.writeHead(200, { 'content-type': contentTypes[extname(path)] ?? 'text/plain' }).end(body)
+    } catch {
+      return response.writeHead(404).end()
+    }
+  })
+  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', () => resolve(undefined)))
+  closers.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://localhost:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`
+}
+
+/**
+ * Starts a program of ours and reads the JSON line that says it is ready.
+ *
+ * @param {string} what
+ * @param {string[]} args
+ * @returns {Promise<{ ready: any, stop: () => Promise<void> }>}
+ */
+const spawnReady = async (what, args) => {
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const killWithUs = () => child.kill('SIGKILL')
+  process.once('exit', killWithUs)
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr = (stderr + text).slice(-4_000)
+  })
+  const exited = new Promise((resolve) => child.once('close', resolve)).finally(() => process.removeListener('exit', killWithUs))
+  const line = await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what} is not ready after ${READY_TIMEOUT} ms: ${stderr}`)), READY_TIMEOUT)
+    createInterface({ input: child.stdout }).once('line', resolve)
+    child.once('error', reject)
+    exited.then((code) => reject(new Error(`${what} ended (${code}): ${stderr.trim()}`))).finally(() => clearTimeout(timer))
+  })
+  return {
+    ready: JSON.parse(line),
+    async stop() {
+      child.stdin.end()
+      child.kill('SIGTERM')
+      const timer = setTimeout(killWithUs, 5_000)
+      await exited
+      clearTimeout(timer)
+    },
+  }
+}

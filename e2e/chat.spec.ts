@@ -1,0 +1,163 @@
+/**
+ * The chat example, as a newcomer meets it: `npm start` in one process (without its build), the printed URL in real pages.
+ * Screenshots are left in Playwright's output folder.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { type BrowserContext, test as base, expect, type Page } from 'playwright/test'
+
+const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url))
+/** A page that is gone without a word is missed by WebRTC after some 15 s. */
+const UNTIL_MISSED = 40_000
+
+const test = base.extend<{ shot(page: Page, name: string): Promise<void> }, { started: { url: string; child: ChildProcess } }>({
+  started: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
+    async ({}, use) => {
+      const child = spawn(process.execPath, [START, '--no-build', '--port', '0', '--relay-port', '0'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const url = await new Promise<string>((resolve, reject) => {
+        createInterface(child.stdout).on('line', (line) => {
+          const found = /Open the chat twice: (\S+)/.exec(line)?.[1]
+          if (found !== undefined) resolve(found)
+        })
+        child.once('exit', (code) => reject(new Error(`npm start ended with ${code}`)))
+      })
+      await use({ url, child })
+      if (child.exitCode === null) {
+        child.kill('SIGINT')
+        await once(child, 'exit')
+      }
+    },
+    { scope: 'worker' },
+  ],
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
+  shot: async ({}, use, info) => {
+    await use(async (page, name) => {
+      await page.screenshot({ path: info.outputPath(`${name}.png`), animations: 'disabled' })
+    })
+  },
+})
+
+/** Opens the chat in `context`; anything that the page throws fails the test. */
+const open = async (context: BrowserContext, url: string): Promise<Page> => {
+  const page = await context.newPage()
+  page.on('pageerror', (error) => {
+    throw error
+  })
+  await page.goto(url)
+  await expect(page.getByRole('status')).toHaveText('Reachable through the relay')
+  return page
+}
+
+const linkOf = (page: Page): Promise<string> => page.getByLabel('Whoever opens this link').inputValue()
+
+const say = async (page: Page, text: string): Promise<void> => {
+  await page.getByLabel('Message', { exact: true }).fill(text)
+  await page.getByRole('button', { name: 'Send' }).click()
+}
+
+const messages = (page: Page) => page.getByRole('log').locator('.text')
+const direct = (page: Page) => page.locator('.person.direct')
+
+test('two tabs meet through the link, move to a direct connection and chat', async ({ context, started, shot }) => {
+  const first = await open(context, started.url)
+  await shot(first, 'first-tab-alone')
+  const link = await linkOf(first)
+  expect(link).toMatch(/#12D3KooW\w{44}$/)
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await first.getByRole('button', { name: 'Copy' }).click()
+  expect(await first.evaluate(() => navigator.clipboard.readText())).toBe(link)
+
+  const second = await open(context, link)
+  for (const page of [first, second]) {
+    await expect(direct(page)).toHaveCount(1)
+    await expect(direct(page).locator('.rtt')).toHaveText(/^\d+(\.\d)? ms$/)
+    await expect(page.getByRole('log')).toContainText('is now connected directly')
+  }
+  await say(second, 'Hello from the second tab')
+  await expect(messages(first)).toHaveText(['Hello from the second tab'])
+  await say(first, '<b>Hello</b> from the first, with "quotes" & ümlauts 🎈')
+  const both = ['Hello from the second tab', '<b>Hello</b> from the first, with "quotes" & ümlauts 🎈']
+  await expect(messages(first)).toHaveText(both)
+  await expect(messages(second)).toHaveText(both)
+  // That the second tab has an id of its own is no news for its user.
+  await expect(second.getByRole('alert')).toBeEmpty()
+  await shot(first, 'first-tab')
+  await second.emulateMedia({ colorScheme: 'dark' })
+  await shot(second, 'second-tab-dark')
+})
+
+test('more people open the link: everybody is connected to everybody', async ({ browser, context, started, shot }) => {
+  const first = await open(context, started.url)
+  const link = await linkOf(first)
+  const elsewhere = await browser.newContext({ viewport: { width: 390, height: 780 } })
+  const others = await Promise.all([open(context, link), open(elsewhere, link), open(elsewhere, link)])
+  const everybody = [first, ...others]
+  for (const page of everybody) await expect(direct(page)).toHaveCount(3)
+  for (const [at, page] of everybody.entries()) {
+    await say(page, `I am number ${at}`)
+    for (const each of everybody) await expect(messages(each).last()).toHaveText(`I am number ${at}`)
+  }
+  await shot(others[1] as Page, 'on-a-phone')
+  await elsewhere.close()
+})
+
+test('a reload of either side ends in the same chat', async ({ context, started }) => {
+  test.setTimeout(3 * UNTIL_MISSED)
+  const first = await open(context, started.url)
+  const second = await open(context, await linkOf(first))
+  await expect(direct(second)).toHaveCount(1)
+
+  const link = await linkOf(first)
+  await first.reload()
+  await expect(first.getByRole('status')).toHaveText('Reachable through the relay')
+  expect(await linkOf(first)).toBe(link)
+  await expect(direct(first)).toHaveCount(1, { timeout: UNTIL_MISSED })
+  await say(second, 'welcome back')
+  await expect(messages(first)).toHaveText(['welcome back'])
+
+  await second.reload()
+  await expect(direct(second)).toHaveCount(1)
+  await say(second, 'and I am back too')
+  await expect(messages(first)).toHaveText(['welcome back', 'and I am back too'])
+  // The first one misses the id that the second had before the reload.
+  const newId = (await second.locator('.person.me').getAttribute('title')) as string
+  await expect(first.locator('.person:not(.me)')).toHaveAttribute('title', newId, { timeout: UNTIL_MISSED })
+})
+
+test('a second tab without a link joins the first; the host leaves, and the rest go on', async ({ browser, context, started, shot }) => {
+  test.setTimeout(3 * UNTIL_MISSED)
+  const first = await open(context, started.url)
+  const second = await open(context, started.url)
+  await expect(direct(second)).toHaveCount(1)
+  expect(await linkOf(second)).toBe(await linkOf(first))
+  const elsewhere = await browser.newContext()
+  const third = await open(elsewhere, await linkOf(second))
+  await expect(direct(third)).toHaveCount(2)
+
+  await first.close()
+  await expect(third.locator('.person.away')).toHaveCount(1, { timeout: UNTIL_MISSED })
+  await expect(third.getByRole('alert')).toContainText('ERR_DIAL_FAILED')
+  await third.getByText('What happened', { exact: true }).click()
+  await expect(third.getByRole('alert')).toContainText(/no reservation|not connected to this relay/)
+  await shot(third, 'host-away')
+  await say(third, 'we are still here')
+  await expect(messages(second)).toHaveText(['we are still here'])
+  await elsewhere.close()
+})
+
+test('without its relay a page says so, with code and message', async ({ context, started, shot }) => {
+  const url = new URL(started.url)
+  url.searchParams.set('relay', 'http://localhost:1')
+  const page = await context.newPage()
+  await page.goto(url.href)
+  await expect(page.getByRole('alert')).toContainText('ERR_RELAY_UNREACHABLE')
+  await page.getByText('What happened', { exact: true }).click()
+  await expect(page.getByRole('alert')).toContainText('ws://localhost:1/')
+  await shot(page, 'no-relay')
+})
