@@ -1,7 +1,7 @@
 /** Two pages find each other through the relay and talk directly. */
 
 import { expect } from 'playwright/test'
-import { connectPages, start, test, untilHeard, untilPaths } from './harness.ts'
+import { connectPages, GOODBYE, start, test, untilHeard, untilPaths } from './harness.ts'
 
 test('two pages connect through the relay and move to WebRTC by themselves', async ({ openPage, relay }) => {
   const [a, b] = await Promise.all([openPage(), openPage()])
@@ -73,8 +73,8 @@ test('50 MB both ways at once arrive unaltered, and the main thread stays free',
 test('hanging up is heard by both, and a dial connects them again', async ({ openPage, relay }) => {
   const { a, b, idA, idB } = await connectPages({ openPage }, relay)
   await a.evaluate((id) => peer.hangUp(id), idB)
-  await untilHeard(a, 'peer:disconnect')
-  await untilHeard(b, 'peer:disconnect')
+  await untilHeard(a, 'peer:disconnect', GOODBYE)
+  await untilHeard(b, 'peer:disconnect', GOODBYE)
   expect(await a.evaluate((id) => peer.peers.includes(id), idB)).toBe(false)
 
   await a.evaluate((id) => peer.dial(id), idB)
@@ -86,7 +86,7 @@ test('hanging up is heard by both, and a dial connects them again', async ({ ope
 test('a peer that stops says goodbye, and every later call says that it is stopped', async ({ openPage, relay }) => {
   const { a, b, idB } = await connectPages({ openPage }, relay)
   await a.evaluate(() => peer.stop())
-  await untilHeard(b, 'peer:disconnect')
+  await untilHeard(b, 'peer:disconnect', GOODBYE)
   const fault = await a.evaluate((id) => e2e.fault(peer.dial(id)), idB)
   expect(fault.code).toBe('ERR_STOPPED')
   expect(await a.evaluate(() => [peer.connections.length, peer.addresses.length])).toEqual([0, 0])

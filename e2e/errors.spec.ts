@@ -1,7 +1,7 @@
 /** What goes wrong is said: which address, why, and what to do. */
 
 import { expect, type Page } from 'playwright/test'
-import { connectPages, deadPort, start, test, untilHeard, withSilence } from './harness.ts'
+import { connectPages, deadPort, GOODBYE, start, test, untilHeard, withSilence } from './harness.ts'
 
 const STRANGER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 
@@ -127,6 +127,9 @@ test('a peer that is not at the relay any more is not found there', async ({ ope
   await start(a, { relays: [relay.http] })
   const idB = await start(b, { relays: [relay.http] })
   await b.close()
+  const held = async (): Promise<unknown> =>
+    ((await (await fetch(new URL('/health', relay.http))).json()) as { reservations: number }).reservations
+  await expect.poll(held, { message: 'reservations at the relay' }).toBe(1)
   const fault = await a.evaluate((id) => e2e.fault(peer.dial(id)), idB)
   expect(fault.code).toBe('ERR_DIAL_FAILED')
   expect(fault.errors).toMatchObject([{ code: 'ERR_RELAY_NO_RESERVATION' }])
@@ -140,7 +143,7 @@ for (const [how, leave] of [
     const { a, b, idB } = await connectPages({ openPage }, relay)
     await leave(b)
     const from = Date.now()
-    await untilHeard(a, 'peer:disconnect')
+    await untilHeard(a, 'peer:disconnect', GOODBYE)
     console.log(`  a page that ${how} is missed after ${Date.now() - from} ms`)
     expect(await a.evaluate((id) => peer.peers.includes(id), idB)).toBe(false)
   })

@@ -22,9 +22,6 @@ interface Surroundings {
   relay: RelayProcess
 }
 
-/** Circuits without limits, which is what an app's own relay gives. */
-const UNLIMITED = ['--circuit-bytes', '0', '--circuit-duration', '0']
-
 export const test = base.extend<Stage, Surroundings>({
   site: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
@@ -38,7 +35,7 @@ export const test = base.extend<Stage, Surroundings>({
   relay: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
     async ({}, use) => {
-      const relay = await startRelay(...UNLIMITED)
+      const relay = await startRelay()
       await use(relay)
       await relay.stop()
     },
@@ -66,13 +63,19 @@ export const start = (page: Page, options: PeerOptions = {}): Promise<string> =>
 
 /** Waits until the connections to a peer are these. */
 export const untilPaths = async (page: Page, peer: string, ...paths: string[]): Promise<void> => {
-  await expect.poll(() => page.evaluate((id) => e2e.paths(id), peer), { message: `paths to ${peer}`, timeout: 45_000 }).toEqual(paths)
+  await expect
+    .poll(() => page.evaluate((id) => e2e.paths(id), peer), { message: `paths to ${peer}`, timeout: 45_000, intervals: [100] })
+    .toEqual(paths)
 }
 
 /** Waits until the page's peer has heard an event of a type. */
-export const untilHeard = async (page: Page, type: string, times = 1): Promise<void> => {
-  await page.waitForFunction(([wanted, least]) => e2e.heard.filter((each) => each.type === wanted).length >= least, [type, times] as const)
+export const untilHeard = async (page: Page, type: string, { times = 1, within = 45_000 } = {}): Promise<void> => {
+  const enough = ([wanted, least]: readonly [string, number]) => e2e.heard.filter((each) => each.type === wanted).length >= least
+  await page.waitForFunction(enough, [type, times] as const, { timeout: within })
 }
+
+/** A goodbye is heard long before this; ICE, on its own, takes some 17 s to miss a remote. */
+export const GOODBYE = { within: 10_000 }
 
 /** Two pages that meet at a relay; `a` has dialled `b`, and they have moved to the direct connection unless `direct` is false. */
 export const connectPages = async (

@@ -43,7 +43,7 @@ test('a relay that dies takes neither the direct connection nor a running transf
     expect(await a.evaluate(() => peer.addresses)).toEqual([])
 
     await relay.restart()
-    for (const page of [a, b]) await untilHeard(page, 'relay:reserved', 2)
+    for (const page of [a, b]) await untilHeard(page, 'relay:reserved', { times: 2 })
     expect(await a.evaluate(() => peer.addresses.length)).toBeGreaterThan(0)
     // It carries new connections.
     await a.evaluate((id) => peer.hangUp(id), idB)

@@ -90,7 +90,7 @@ test('a handler that throws resets its stream, and the application hears of it',
     const [, read] = await a.evaluate(faultsOf, [idB, protocol] as const)
     expect(read, protocol).toMatchObject({ code: 'ERR_STREAM_RESET' })
   }
-  await untilHeard(b, 'error', 2)
+  await untilHeard(b, 'error', { times: 2 })
   const told = await b.evaluate(() => e2e.heard.filter(({ type }) => type === 'error').map(({ code, message }) => `${code} ${message}`))
   expect(told).toEqual([expect.stringMatching(/^ERR_HANDLER .*\/throws\/1/), expect.stringMatching(/^ERR_HANDLER .*\/rejects\/1/)])
   // Nobody else is the worse for it.
@@ -144,6 +144,9 @@ const faultsOf = async ([id, protocol]: readonly [string, string]) => {
 
 const untilStreams = async (page: Page, peerId: string, count: number): Promise<void> => {
   await expect
-    .poll(() => page.evaluate((id) => peer.connections.find((each) => each.remotePeer === id)?.streams, peerId), { timeout: 20_000 })
+    .poll(() => page.evaluate((id) => peer.connections.find((each) => each.remotePeer === id)?.streams, peerId), {
+      timeout: 20_000,
+      intervals: [100],
+    })
     .toBe(count)
 }

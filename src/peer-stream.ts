@@ -46,6 +46,11 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
   let readableEnded = false
   let writing: WritableStreamDefaultController
   let discarding = false
+  /** `close` was called while somebody else holds the writer: what was accepted before is sent, and nothing after it. */
+  let ending = false
+  /** Chunks that `writable` took before that, and those of them that are in the pipe. */
+  let accepted = 0
+  let passed = 0
   let delivered = 0
   let released = 0
 
@@ -65,6 +70,16 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
     reading.close()
   }
 
+  /** What can't be sent breaks the writable, so the remote must not wait for its end. */
+  const bytesOf = (chunk: unknown): Uint8Array => {
+    if (typeof chunk === 'string') return utf8(chunk)
+    // The page keeps what it passed in: bytes that cross to the engine are transferred, which would empty its buffer.
+    if (chunk instanceof Uint8Array) return new Uint8Array(chunk)
+    const error = new TabmeshError('ERR_INVALID_ARGUMENT', 'a stream takes Uint8Array or string')
+    abort(error)
+    throw error
+  }
+
   const readable = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -79,12 +94,13 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
     { highWaterMark: READ_AHEAD, size: (chunk) => chunk.byteLength },
   )
 
-  const writable = new WritableStream<Uint8Array | string>({
+  const sink: UnderlyingSink<Uint8Array | string> = {
     start(controller) {
       writing = controller
     },
     async write(chunk) {
-      const bytes = typeof chunk === 'string' ? utf8(chunk) : copyOf(chunk)
+      if (passed === accepted) throw closedError(info)
+      const bytes = bytesOf(chunk)
       for (let at = 0; at < bytes.length; ) {
         if (over !== undefined) throw over.fault ?? closedError(info)
         if (pipe.credit <= 0) {
@@ -97,6 +113,8 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
         pipe.write(bytes.length <= end - at ? bytes : bytes.slice(at, end))
         at = end
       }
+      passed += 1
+      if (ending && passed === accepted) pipe.end()
     },
     close() {
       pipe.end()
@@ -104,7 +122,13 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
     abort(reason) {
       abort(reason)
     },
-  })
+  }
+  // Asked for the size of each chunk in the call that writes it.
+  const size = (): number => {
+    if (!ending) accepted += 1
+    return 1
+  }
+  const writable = new WritableStream(sink, { highWaterMark: 1, size })
 
   pipe.attach({
     onData(bytes) {
@@ -145,14 +169,16 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
     async close() {
       if (over !== undefined) return
       discarding = true
-      if (!readableEnded && !readable.locked) {
-        // Nobody reads any more: what waits is dropped, so that the remote can finish.
-        pipe.release(delivered - released)
-        released = delivered
-        endReadable()
+      // What waits may still be read, but the remote must be able to finish whether it is or not.
+      pipe.release(delivered - released)
+      released = delivered
+      endReadable()
+      if (writable.locked) {
+        ending = true
+        if (passed === accepted) pipe.end()
+      } else {
+        await writable.close().catch(() => pipe.end())
       }
-      if (!writable.locked) await writable.close().catch(() => {})
-      else pipe.end()
       await closed
     },
     abort,
@@ -160,9 +186,3 @@ export const peerStream = (info: StreamInfo, port: MessagePort, onOver: () => vo
 }
 
 const closedError = (info: StreamInfo): TabmeshError => new TabmeshError('ERR_STREAM_CLOSED', `stream ${info.protocol} has ended`)
-
-/** The page keeps what it passed in: bytes that cross to the engine are transferred, which would empty its buffer. */
-const copyOf = (chunk: Uint8Array): Uint8Array => {
-  if (!(chunk instanceof Uint8Array)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a stream takes Uint8Array or string')
-  return chunk.slice()
-}

@@ -4,7 +4,8 @@
 // everything it started is stopped and every relay of ours has to be empty again.
 
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
@@ -99,8 +100,9 @@ export const until = async (ms, what, look) => {
 /** @param {{ dist: string, chromiumPath: string }} options */
 export const openLab = async ({ dist, chromiumPath }) => {
   const folder = await mkdtemp(join(tmpdir(), 'tabmesh-interop-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   /** @type {(() => Promise<unknown>)[]} */
-  const closers = [() => rm(folder, { recursive: true, force: true })]
+  const closers = []
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer().catch((error) => console.error(`closing: ${error.message}`))
   }

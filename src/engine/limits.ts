@@ -81,8 +81,11 @@ export const RTC_MAX_MESSAGE = 16 * KiB
 export const RTC_MAX_RECEIVED = 257 * KiB
 /** `bufferedAmount` at which a writer waits: two round trips' worth at 40 MB/s, well below Chromium's 16 MiB limit. */
 export const RTC_SEND_BUFFER = 1 * MiB
-/** What a sender without flow control may have in our memory per stream before it is reset (js: 4 MiB). */
-export const RTC_RECEIVE_BUFFER = 4 * MiB
+/**
+ * What a sender without flow control may have in our memory per stream before it is reset. js sends as fast as SCTP takes it, and a page
+ * that is busy for a quarter of a second has 4 MiB waiting; all streams together are bound by RTC_MAX_UNREAD.
+ */
+export const RTC_RECEIVE_BUFFER = 32 * MiB
 /** js and go wait as long for FIN_ACK. */
 export const RTC_FIN_ACK_TIMEOUT = 10_000
 /** The same towards a remote that is known never to send it (rust): time for what is under way to arrive. */

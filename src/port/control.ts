@@ -9,19 +9,22 @@
 import { expose, type TransferHandler, transfer, transferHandlers, wrap } from 'comlink'
 import { asTabmeshError, deflateError, inflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { CommandName, Commands, EngineControl } from './messages.ts'
+import { Pipe } from './pipe.ts'
 
 /** Every command is answered by the engine well before this; a silent one is suspended or dead. */
 const COMMAND_DEADLINE = 60_000
 
+/** Comlink has one handler for all that use it: what is not ours goes the standard way, so that an application's own is not disturbed. */
 const keepCodes = (): void => {
-  const standard = transferHandlers.get('throw') as TransferHandler<{ value: unknown }, unknown>
+  const standard = transferHandlers.get('throw') as TransferHandler<{ value: unknown }, object>
   transferHandlers.set('throw', {
     canHandle: standard.canHandle,
-    serialize: ({ value }) => [deflateError(value), []],
-    deserialize: (plain) => {
-      throw inflateError(plain as PlainError)
+    serialize: (thrown) => (thrown.value instanceof TabmeshError ? [{ tabmesh: deflateError(thrown.value) }, []] : standard.serialize(thrown)),
+    deserialize: (sent) => {
+      if ('tabmesh' in sent) throw inflateError(sent.tabmesh as PlainError)
+      return standard.deserialize(sent)
     },
-  } satisfies TransferHandler<{ value: unknown }, PlainError | unknown>)
+  } satisfies TransferHandler<{ value: unknown }, object>)
 }
 keepCodes()
 
@@ -55,20 +58,30 @@ export class ControlClient {
         reject(error)
       }
       const abort = (): void => {
-        void this.#engine.cancel(id)
+        this.#cancel(id)
         fail(signal?.reason)
       }
       const timer = setTimeout(() => {
-        void this.#engine.cancel(id)
+        this.#cancel(id)
         fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${COMMAND_DEADLINE} ms`))
       }, COMMAND_DEADLINE)
       signal?.addEventListener('abort', abort)
       this.#pending.set(id, fail)
-      this.#engine.run(id, name, args).then((result) => {
-        settle()
-        resolve(result)
-      }, fail)
+      this.#engine.run(id, name, args).then(
+        (result) => {
+          if (!this.#pending.has(id)) return discard(result)
+          settle()
+          resolve(result)
+        },
+        // What is not coded was thrown here: the arguments can't be cloned.
+        (error) => fail(asTabmeshError(error, 'ERR_INVALID_ARGUMENT', `'${name}' can't be sent to the engine`)),
+      )
     })
+  }
+
+  /** Nobody waits for the answer, whatever it is. */
+  #cancel(id: number): void {
+    this.#engine.cancel(id).catch(() => {})
   }
 
   /** The engine is gone: everything pending and everything to come rejects with `error`. */
@@ -78,6 +91,12 @@ export class ControlClient {
     for (const fail of [...this.#pending.values()]) fail(error)
     this.#port.close()
   }
+}
+
+/** A result that comes after its call was given up: a stream in it would stay open with nobody at its end. */
+const discard = (result: unknown): void => {
+  const port = (result as { port?: unknown } | undefined)?.port
+  if (port instanceof MessagePort) new Pipe(port).abort(new TabmeshError('ERR_STREAM_CLOSED', 'the call was given up'))
 }
 
 /** What runs a command; the returned function gives it up. */
@@ -118,7 +137,7 @@ export const serveControl = (port: MessagePort, commander: Commander): void => {
           fail(error)
         }
       }),
-    cancel: (id) => running.get(id)?.(),
+    cancel: async (id) => running.get(id)?.(),
   }
   expose(control, port)
 }

@@ -50,11 +50,12 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       const begin = (started: Engine): void => {
         engine = started
         const { node, warnings } = started
+        const bootstrap = options.bootstrap.map(targetOf)
         node.start()
         started.started?.()
         for (const warning of warnings) report({ t: 'error', error: warning })
-        for (const address of options.bootstrap) {
-          node.dial(targetOf(address), (outcome) => {
+        for (const target of bootstrap) {
+          node.dial(target, (outcome) => {
             if (!outcome.ok) report({ t: 'error', error: outcome.fault })
           })
         }
@@ -62,7 +63,16 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       }
       let wanted = true
       start(options, rtc, report)
-        .then((started) => (wanted ? begin(started) : started.close()))
+        .then((started) => {
+          if (!wanted) return started.close()
+          try {
+            begin(started)
+          } catch (error) {
+            engine = undefined
+            started.node.stop(() => started.close())
+            throw error
+          }
+        })
         .catch(reject)
       return () => {
         wanted = false
@@ -121,11 +131,13 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       resolve(undefined)
       return undefined
     },
-    ping: (target, resolve, reject) =>
-      running().node.dial(
+    ping(target, resolve, reject) {
+      const { node, ping } = running()
+      return node.dial(
         targetOf(target),
-        settle((connection) => running().ping(connection, settle(resolve, reject)), reject),
-      ),
+        settle((connection) => ping(connection, settle(resolve, reject)), reject),
+      )
+    },
     metrics(_args, resolve) {
       resolve(running().node.metrics.snapshot())
       return undefined
@@ -169,8 +181,9 @@ const targetOf = (target: Target): DialTarget => {
   if (typeof target === 'string') {
     return target.startsWith('/') ? { addresses: [parseMultiaddr(target)] } : { peer: parsePeerId(target), addresses: [] }
   }
-  if (target.length === 0) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'an empty list of addresses')
-  return { addresses: target.map(parseMultiaddr) }
+  if (!Array.isArray(target) || target.length === 0 || target.some((each) => typeof each !== 'string'))
+    throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a target is a peer id, a multiaddr or a list of multiaddrs')
+  return { addresses: target.map((address: string) => parseMultiaddr(address)) }
 }
 
 const textOf = (address: Multiaddr): string => address.text

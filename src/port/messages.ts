@@ -68,7 +68,7 @@ export type CommandName = keyof Commands
 export interface EngineControl {
   run<N extends CommandName>(id: number, name: N, args: Commands[N]['args']): Promise<Commands[N]['result']>
   /** Gives a running command up; it rejects with ERR_STREAM_CLOSED, which nobody sees any more. */
-  cancel(id: number): void
+  cancel(id: number): Promise<void>
 }
 
 /** Engine → page, beside the answers to commands. */

@@ -3,11 +3,14 @@
  *
  * The other end is ../transports/webrtc.ts. Commands and news are numbered by peer connection; data channels arrive
  * transferred, or as ports that stand for them.
+ *
+ * Bounds: RTC_MAX_INBOUND channels, and the `init` one, that the remote opened before anybody took the connection in.
  */
 
 import type { Rtc, RtcPeer, RtcSignals } from '../engine/protocols/webrtc-signaling/rtc.ts'
 import type { Channel } from '../engine/wire/channel.ts'
 import type { RtcSink, RtcState } from '../engine/wire/webrtc/rtc.ts'
+import { RTC_MAX_INBOUND } from '../engine/limits.ts'
 import { inflateError, TabmeshError } from '../errors.ts'
 import { DataChannel } from './data-channel.ts'
 import type { RtcCommand, RtcNews } from './messages.ts'
@@ -74,6 +77,10 @@ class RemotePeer implements RtcPeer {
 
   openChannel(): Channel {
     const channel = new DataChannel()
+    if (this.#closed) {
+      channel.abort(new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed'))
+      return channel
+    }
     this.#channels += 1
     this.#awaited.set(this.#channels, channel)
     this.#tell({ t: 'openChannel', id: this.id, channel: this.#channels })
@@ -96,6 +103,8 @@ class RemotePeer implements RtcPeer {
     const fault = new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed')
     for (const channel of this.#awaited.values()) channel.abort(fault)
     this.#awaited.clear()
+    for (const { channel } of this.#early) channel.abort(fault)
+    this.#early = []
   }
 
   hear(news: RtcNews): void {
@@ -120,7 +129,8 @@ class RemotePeer implements RtcPeer {
         const channel = new DataChannel()
         channel.connect(news.via)
         if (this.#sink !== undefined) this.#sink.onChannel(channel, news.label)
-        else this.#early.push({ channel, label: news.label })
+        else if (this.#early.length <= RTC_MAX_INBOUND) this.#early.push({ channel, label: news.label })
+        else channel.abort(new TabmeshError('ERR_STREAM_LIMIT', 'the remote opened too many channels before the connection was taken in'))
       }
     }
   }

@@ -14,7 +14,7 @@ import type { Multiaddr } from '../codec/multiaddr.ts'
 import type { PeerId } from '../codec/peer-id.ts'
 import type { Cancel, Host } from '../host.ts'
 import { MSS_TIMEOUT, RETIRE_GRACE } from '../limits.ts'
-import type { Channel } from '../wire/channel.ts'
+import { type Channel, closedChannel } from '../wire/channel.ts'
 import { converse } from '../wire/conversation.ts'
 import { answerProtocols } from '../wire/multistream.ts'
 import type { Muxer } from '../wire/muxer.ts'
@@ -122,7 +122,7 @@ export class Connection {
     const known = this.identified?.protocols
     const spoken = known === undefined ? protocols[0] : protocols.find((each) => known.includes(each))
     const lazy = spoken !== undefined && (known !== undefined || protocols.length === 1)
-    const stream = this.#track('outbound', spoken ?? (protocols[0] as string), this.#muxer.open())
+    const stream = this.#track('outbound', spoken ?? (protocols[0] as string), this.#open())
     // A stream that could not be opened has failed before this returns.
     let failed: TabmeshError | undefined
     stream.negotiate(protocols, lazy, this.#owner.host, (fault) => {
@@ -131,6 +131,11 @@ export class Connection {
     })
     if (lazy) ready?.(failed)
     return stream
+  }
+
+  #open(): Channel {
+    if (this.status !== 'closed') return this.#muxer.open()
+    return closedChannel(new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${this.remotePeer} is closed`))
   }
 
   /** Says goodbye, sends what is queued, closes. From now on it takes no new streams of ours. */

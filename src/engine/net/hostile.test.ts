@@ -105,7 +105,7 @@ class Scene {
     expect([...(victim.node.connections()[0] as Connection).streams]).toEqual([])
     const { protocols, connections } = victim.node.metrics.snapshot()
     expect(Object.values(protocols).every(({ open }) => open === 0)).toBe(true)
-    expect(connections['memory']?.open).toBe(1)
+    expect(connections.memory?.open).toBe(1)
     expect(world.run(90_000, () => world.waiting <= this.#resting)).toBe(true)
   }
 }

@@ -7,7 +7,7 @@ import { pingService } from '../protocols/ping/service.ts'
 import { World, type WorldNode } from '../testing/world.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { Connection } from './connection.ts'
-import type { Service } from './service.ts'
+import type { Service, Transport } from './service.ts'
 import type { Stream } from './stream.ts'
 
 const echo: Service = {
@@ -224,6 +224,184 @@ describe('callers for the same peer', () => {
   })
 })
 
+describe('what was asked for may be given up', () => {
+  it('a stream while its connection is dialled, and while its protocol is negotiated', () => {
+    const { world, a, b } = peers(20)
+    const never = (): void => {
+      throw new Error('was given up')
+    }
+    const target = { addresses: [b.address] }
+    for (const after of [0, 15, 35]) {
+      const cancel = a.node.openStream(target, ['/none/1', '/echo/1'], never)
+      world.run(after)
+      cancel()
+    }
+    connect(world, a, b)
+    // Nobody has identified the other yet: two protocols take a round trip.
+    const cancel = a.node.openStream(target, ['/none/1', '/echo/1'], never)
+    world.run(5)
+    cancel()
+    cancel()
+    world.run(15_000)
+    for (const { node } of [a, b]) expect(node.connections().flatMap((each) => [...each.streams])).toEqual([])
+  })
+
+  it('but not a stream that was handed over', () => {
+    const { world, a, b } = peers(21)
+    let stream: Stream | undefined
+    const cancel = a.node.openStream({ addresses: [b.address] }, ['/echo/1'], (outcome) => {
+      if (outcome.ok) stream = outcome.value
+    })
+    world.run(1_000)
+    cancel()
+    world.run(1_000)
+    expect(stream?.closed).toBe(false)
+  })
+
+  it('a dial: a link that comes too late is closed', () => {
+    const { world, a } = peers(22)
+    const [near, far] = world.pipe()
+    let link: (() => void) | undefined
+    const late: Transport = {
+      name: 'memory',
+      matches: () => true,
+      dial: (remoteAddr, _net, done) => {
+        link = () => done({ ok: true, value: { t: 'pipe', channel: near, transport: 'memory', remoteAddr } })
+        return () => {}
+      },
+    }
+    const c = world.node(() => ({ services: [], transports: [late] }))
+    const cancel = c.node.dial({ addresses: [parseMultiaddr('/ip4/127.0.0.1/tcp/1')] }, () => {})
+    world.run(10)
+    cancel()
+    link?.()
+    let closed: string | undefined
+    far.attach({ onData: () => {}, onEnd: () => {}, onClose: (fault) => (closed = fault?.code) })
+    world.run(100)
+    expect(closed).toBe('ERR_CONNECTION_CLOSED')
+    expect(a.node.pending + c.node.pending).toBe(0)
+  })
+})
+
+describe('a connection that closes', () => {
+  it('is no answer to a new dial', () => {
+    const { world, a, b } = peers(23)
+    const first = connect(world, a, b)
+    first.close()
+    expect(first.status).toBe('retiring')
+    const second = connect(world, a, b)
+    expect(second).not.toBe(first)
+    world.run(10_000)
+    expect([first.status, second.status]).toEqual(['closed', 'open'])
+  })
+
+  it('opens no stream: it fails at once, and leaves nothing', () => {
+    const { world, a, b } = peers(24)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    connection.close()
+    for (const protocols of [['/echo/1'], ['/none/1', '/echo/1']]) {
+      const told: (string | undefined)[] = []
+      connection.openStream(protocols, (fault) => told.push(fault?.code))
+      expect(told).toEqual(['ERR_CONNECTION_CLOSED'])
+    }
+    world.run(10_000)
+    expect(connection.status).toBe('closed')
+    for (const protocols of [['/echo/1'], ['/none/1', '/echo/1']]) {
+      const told: (string | undefined)[] = []
+      const stream = connection.openStream(protocols, (fault) => told.push(fault?.code))
+      expect(told).toEqual(['ERR_CONNECTION_CLOSED'])
+      expect(stream.closed).toBe(true)
+    }
+    expect(connection.streams.size).toBe(0)
+    expect(a.node.metrics.snapshot().protocols['/echo/1']?.open ?? 0).toBe(0)
+  })
+
+  it('by force: likewise', () => {
+    const { world, a, b } = peers(29)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    connection.abort({ code: 'ERR_STOPPED' } as TabmeshError)
+    const told: (string | undefined)[] = []
+    expect(connection.openStream(['/echo/1'], (fault) => told.push(fault?.code)).closed).toBe(true)
+    expect(told).toEqual(['ERR_CONNECTION_CLOSED'])
+    expect(connection.streams.size).toBe(0)
+  })
+
+  it('when it retires, waits for streams of either side, and for the grace after them', () => {
+    const { world, a, b } = peers(25)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const stream = connection.openStream(['/echo/1'])
+    stream.attach({ onData: () => {}, onEnd: () => {}, onClose: () => {} })
+    connection.retire()
+    world.run(60_000)
+    expect(connection.status).toBe('retiring')
+    stream.end()
+    world.run(500)
+    expect([connection.streams.size, connection.status]).toEqual([0, 'retiring'])
+    const again = connection.openStream(['/echo/1'])
+    again.attach({ onData: () => {}, onEnd: () => {}, onClose: () => {} })
+    world.run(60_000)
+    expect(connection.status).toBe('retiring')
+    again.end()
+    world.run(2_000)
+    expect(connection.status).toBe('closed')
+    expect(b.node.connections()).toEqual([])
+  })
+})
+
+describe('a node that stops', () => {
+  it('in the turn in which it is asked to dial: the dial ends with ERR_STOPPED and nothing goes on', () => {
+    const { world, a, b } = peers(26)
+    world.run(1_000)
+    const codes: string[] = []
+    a.node.dial({ addresses: [b.address] }, (outcome) => codes.push(outcome.ok ? 'ok' : outcome.fault.code))
+    a.node.stop(() => codes.push('stopped'))
+    world.run(50)
+    expect(codes.sort()).toEqual(['ERR_STOPPED', 'stopped'])
+    world.run(1_000)
+    expect(world.waiting).toBe(0)
+  })
+
+  it('while it dials, accepts and has streams: all of them end, and no timer stays', () => {
+    for (const after of [1, 11, 21, 31, 41, 200]) {
+      const { world, a, b } = peers(27)
+      const c = world.node(() => ({ services: [identifyService(), pingService()] }))
+      const codes: string[] = []
+      a.node.dial({ addresses: [b.address] }, (outcome) => codes.push(outcome.ok ? 'ok' : outcome.fault.code))
+      c.node.dial({ addresses: [a.address] }, () => {})
+      world.run(after)
+      let stopped = 0
+      a.node.stop(() => (stopped += 1))
+      a.node.stop(() => (stopped += 1))
+      world.run(5_000)
+      a.node.stop(() => (stopped += 1))
+      world.run(0)
+      expect(stopped).toBe(3)
+      expect(codes.length).toBe(1)
+      expect([a.node.connections(), a.node.pending]).toEqual([[], 0])
+      for (const { node } of [b, c]) node.stop(() => {})
+      world.run(20_000)
+      expect(world.waiting).toBe(0)
+    }
+  })
+})
+
+it('a network that is cut takes every connection with it, and a new dial makes a new one', () => {
+  const { world, a, b } = peers(28)
+  const connection = connect(world, a, b)
+  const stream = connection.openStream(['/echo/1'])
+  let code: string | undefined
+  stream.attach({ onData: () => {}, onEnd: () => {}, onClose: (fault) => (code = fault?.code) })
+  world.run(1_000)
+  world.cutAll()
+  world.run(100)
+  expect(code).toBe('ERR_CONNECTION_CLOSED')
+  expect([a.node.connections(), b.node.connections()]).toEqual([[], []])
+  expect(connect(world, a, b).status).toBe('open')
+})
+
 describe('limits', () => {
   it('hold for connections in all', () => {
     const world = new World(16)
@@ -232,6 +410,28 @@ describe('limits', () => {
     connect(world, a, others[0] as WorldNode)
     const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [(others[1] as WorldNode).address] }, done))
     expect((outcome as { fault: TabmeshError }).fault.errors[0]?.code).toBe('ERR_CONNECTION_LIMIT')
+  })
+
+  it('hold for connections to one peer, and for connections that are being secured', () => {
+    const world = new World(18)
+    const a = world.node(() => ({ services: [], limits: { maxPerPeer: 2, maxIncomingPending: 3 } }))
+    const b = world.node(() => ({ services: [] }))
+    const codes: string[] = []
+    const adopt = (): void => {
+      const [near, far] = world.pipe()
+      const remoteAddr = parseMultiaddr('/memory/0')
+      a.node.accept({ t: 'pipe', channel: far, transport: 'memory', remoteAddr }, (outcome) =>
+        codes.push(outcome.ok ? 'ok' : outcome.fault.code),
+      )
+      b.node.adopt({ t: 'pipe', channel: near, transport: 'memory', remoteAddr }, a.node.self, () => {})
+    }
+    for (let i = 0; i < 5; i += 1) adopt()
+    expect(codes).toEqual(['ERR_CONNECTION_LIMIT', 'ERR_CONNECTION_LIMIT'])
+    expect(a.node.pending).toBe(3)
+    world.run(1_000)
+    expect(codes.slice(2)).toEqual(['ok', 'ok', 'ERR_CONNECTION_LIMIT'])
+    expect(a.node.pending).toBe(0)
+    expect([a.node.connections().length, b.node.connections().length]).toEqual([2, 2])
   })
 
   it('hold for the streams of one protocol', () => {

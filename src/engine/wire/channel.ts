@@ -153,3 +153,18 @@ export class Inlet {
     sink?.onClose(this.#closed?.fault)
   }
 }
+
+/** A channel that could not be opened: it is closed with `fault`. */
+export const closedChannel = (fault: TabmeshError): Channel => {
+  const inlet = new Inlet()
+  inlet.close(fault)
+  return {
+    credit: 0,
+    write: () => {},
+    end: () => {},
+    abort: () => {},
+    attach: (sink) => inlet.attach(sink),
+    detach: (rest) => inlet.detach(rest),
+    release: () => {},
+  }
+}

@@ -247,7 +247,6 @@ describe('a conversation fails', () => {
   it('where it throws anything else: a defect, with its cause', () => {
     const oops = new Error('oops')
     const { outcomes } = begin(
-      // biome-ignore lint/correctness/useYield: it fails before it asks for anything
       (function* (): Conversation<void> {
         throw oops
       })(),

@@ -280,12 +280,18 @@ it('both dial each other at once: working connections, no stream breaks, and the
     ] as const) {
       world.after(wait, () =>
         from.node.dial({ addresses: [circuitTo(to)] }, (outcome) => {
-          if (!outcome.ok) return broken.push(`${name}: ${outcome.fault.message}`)
+          if (!outcome.ok) {
+            broken.push(`${name}: ${outcome.fault.message}`)
+            return
+          }
           // Streams come and go all the while, on whatever connection is the best one.
           for (let i = 0; i < 40; i += 1) {
             world.after(i * 25, () => {
               const best = from.node.connections(to.node.self)[0]
-              if (best === undefined) return broken.push(`${name}: no connection`)
+              if (best === undefined) {
+                broken.push(`${name}: no connection`)
+                return
+              }
               const stream = best.openStream(['/echo/1'])
               stream.attach({
                 onData(bytes) {
@@ -419,7 +425,7 @@ describe('a remote that breaks the rules of signalling', () => {
         .flatMap((each) => [...each.streams])
         .find((each) => each.protocol === SIGNALING)
     expect(world.run(1_000, () => offering() !== undefined)).toBe(true)
-    ;(offering() as { finish: () => void }).finish = () => {}
+    ;(offering() as unknown as { finish: () => void }).finish = () => {}
     world.run(5_000, () => waysTo(b, a).includes('webrtc'))
     world.run(2 * STREAM_FINISH_TIMEOUT + RETIRE_GRACE + 2_000)
     expect(b.node.connections(a.node.self).flatMap((each) => [...each.streams])).toEqual([])

@@ -8,6 +8,7 @@ import {
   RTC_MAX_GRANTS,
   RTC_MAX_INBOUND,
   RTC_MAX_MESSAGE,
+  RTC_RECEIVE_BUFFER,
   RTC_SEND_BUFFER,
   RTC_UNGRANTED,
 } from '../../limits.ts'
@@ -325,7 +326,7 @@ describe('the WebRTC muxer', () => {
     reader.greedy = false
     clock.run(100, () => {
       const outbox = new Outbox()
-      outbox.put(new Uint8Array(5_000_000))
+      outbox.put(new Uint8Array(RTC_RECEIVE_BUFFER + 1_000_000))
       while (outbox.size > 16_000) channel.write(dataFrame(outbox, 16_000))
     })
     expect(reader.events).toEqual(['close ERR_STREAM_OVERFLOW'])

@@ -407,7 +407,7 @@ describe('the connection', () => {
     const reader = new Reader(side.streams[0] as Channel)
     reader.channel.write(utf8('answer'))
     reader.channel.end()
-    expect(taken()).toEqual(['UPDATE ACK #1 0', 'DATA FIN #1 6', 'GO_AWAY 0'])
+    expect(taken()).toEqual(['UPDATE ACK #1 0', 'DATA #1 6', 'UPDATE FIN #1 0', 'GO_AWAY 0'])
     expect([reader.log, log]).toEqual([['end', 'close'], ['end']])
   })
 

@@ -5,7 +5,8 @@
  *   pull ─▶ [ pongs, resets, ping, window updates and ACKs ] [header][body…] [header][body…] …
  *             one chunk                                       headers share one buffer; bodies are what was written
  *
- * SYN and ACK ride on the first data frame if there is data, so that opening a stream costs no frame of its own.
+ * SYN and ACK ride on the first data frame if there is data, so that opening a stream costs no frame of its own. FIN never
+ * does: js-libp2p reads the flags of a frame first, and a stream that has ended drops what comes after.
  *
  * Bounds. Frames that the remote provokes (pongs, resets of its streams): YAMUX_MAX_CONTROL, beyond which it is at
  * fault. Window updates: one for each stream. Data: the streams' own queues.
@@ -128,7 +129,7 @@ export class Sender {
     else if (stream.ackDue) flags = ACK
     stream.synDue = false
     stream.ackDue = false
-    if (stream.ending && body === queued) {
+    if (stream.ending && queued === 0) {
       flags |= FIN
       stream.finSent = true
     }
