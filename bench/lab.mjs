@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright'
 import { spawnJsPeer } from '../e2e/peers/js/client.mjs'
@@ -15,6 +16,7 @@ import { buildJsPage } from '../e2e/peers/js/page/build.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const READY_TIMEOUT = 30_000
 const CALL_TIMEOUT = 60_000
+const STOP_TIMEOUT = 5_000
 
 /**
  * @typedef {'ours' | 'js' | 'raw'} Column
@@ -91,41 +93,67 @@ const buildJsScript = async (folder) => {
   return script
 }
 
-/** @param {import('playwright').Browser} browser @param {string} base @param {Column} column @returns {Promise<Page>} */
+/**
+ * A page that Playwright does not see. To one that it sees it attaches with the Network domain on, and then the browser copies every
+ * WebSocket frame to this process as base64, which costs more than the transfer that is measured. So the page is made and driven over the
+ * browser's own session, with nothing on but Runtime.evaluate.
+ *
+ * @param {import('playwright').Browser} browser
+ * @param {string} base
+ * @param {Column} column
+ * @returns {Promise<Page>}
+ */
 const openPage = async (browser, base, column) => {
-  const context = await browser.newContext()
-  const page = await context.newPage()
-  /** @type {string[]} */
-  const said = []
-  page.on('pageerror', (error) => said.push(String(error.stack ?? error)))
-  await page.goto(`${base}/blank`)
-  await page.evaluate(importDriver, `/bench/pages/${column}.js`)
+  const cdp = await browser.newBrowserCDPSession()
+  const { browserContextId } = await cdp.send('Target.createBrowserContext')
+  const { targetId } = await cdp.send('Target.createTarget', { url: `${base}/blank`, browserContextId })
+  const { sessionId } = await cdp.send('Target.attachToTarget', { targetId })
+  /** @type {Map<number, (answer: any) => void>} */
+  const waiting = new Map()
+  cdp.on('Target.receivedMessageFromTarget', (event) => {
+    if (event.sessionId !== sessionId) return
+    const answer = JSON.parse(event.message)
+    waiting.get(answer.id)?.(answer)
+    waiting.delete(answer.id)
+  })
+  let count = 0
+  /** @param {string} expression @returns {Promise<any>} */
+  const evaluate = async (expression) => {
+    const id = ++count
+    const answered = new Promise((resolve) => waiting.set(id, resolve))
+    const params = { expression, awaitPromise: true, returnByValue: true }
+    await cdp.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method: 'Runtime.evaluate', params }) })
+    const { result, error } = await answered
+    const { exception, text } = result?.exceptionDetails ?? {}
+    if (error !== undefined || text !== undefined) throw new Error(error?.message ?? exception?.description ?? text)
+    return result.result.value
+  }
+  // The target is there before its document is.
+  while ((await evaluate("location.pathname === '/blank' && document.readyState")) !== 'complete') await setTimeout(5)
+  await evaluate(`Promise.all([import('/bench/pages/stall.js'), import('/bench/pages/${column}.js')])
+    .then((parts) => { globalThis.driver = Object.assign({}, ...parts) })`)
   return {
     async call(name, ...args) {
-      /** @type {NodeJS.Timeout | undefined} */
-      let timer
-      const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${CALL_TIMEOUT} ms`)), CALL_TIMEOUT)
-      })
+      const late = new AbortController()
       try {
-        return await Promise.race([page.evaluate(callDriver, /** @type {[string, unknown[]]} */ ([name, args])), late])
+        return await Promise.race([
+          evaluate(`driver.${name}(...${JSON.stringify(args)})`),
+          setTimeout(CALL_TIMEOUT, undefined, { signal: late.signal }).then(() =>
+            Promise.reject(new Error(`no answer within ${CALL_TIMEOUT} ms`)),
+          ),
+        ])
       } catch (error) {
-        throw new Error(`${column} ${name}: ${error instanceof Error ? error.message : error} ${said.slice(-3).join(' ')}`)
+        throw new Error(`${column} ${name}: ${error instanceof Error ? error.message : error}`)
       } finally {
-        clearTimeout(timer)
+        late.abort()
       }
     },
-    close: () => context.close(),
+    async close() {
+      await cdp.send('Target.disposeBrowserContext', { browserContextId })
+      await cdp.detach()
+    },
   }
 }
-
-/** In the page. @param {string} url */
-const importDriver = async (url) => {
-  Object.assign(globalThis, { driver: { ...(await import(`${url.slice(0, url.lastIndexOf('/'))}/stall.js`)), ...(await import(url)) } })
-}
-
-/** In the page. @param {[string, unknown[]]} call @returns {any} */
-const callDriver = ([name, args]) => /** @type {any} */ (globalThis).driver[name](...args)
 
 const contentTypes = /** @type {Record<string, string>} */ ({ '.js': 'text/javascript', '.mjs': 'text/javascript' })
 
@@ -168,20 +196,25 @@ const spawnReady = async (what, args) => {
     stderr = (stderr + text).slice(-4_000)
   })
   const exited = new Promise((resolve) => child.once('close', resolve)).finally(() => process.removeListener('exit', killWithUs))
+  const ready = new AbortController()
   const line = await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${what} is not ready after ${READY_TIMEOUT} ms: ${stderr}`)), READY_TIMEOUT)
+    const fail = (/** @type {string} */ how) => reject(new Error(`${what} ${how}: ${stderr.trim()}`))
+    setTimeout(READY_TIMEOUT, undefined, { signal: ready.signal }).then(
+      () => fail(`is not ready after ${READY_TIMEOUT} ms`),
+      () => {},
+    )
     createInterface({ input: child.stdout }).once('line', resolve)
     child.once('error', reject)
-    exited.then((code) => reject(new Error(`${what} ended (${code}): ${stderr.trim()}`))).finally(() => clearTimeout(timer))
-  })
+    exited.then((code) => fail(`ended (${code})`))
+  }).finally(() => ready.abort())
   return {
     ready: JSON.parse(line),
     async stop() {
       child.stdin.end()
       child.kill('SIGTERM')
-      const timer = setTimeout(killWithUs, 5_000)
+      await Promise.race([exited, setTimeout(STOP_TIMEOUT, undefined, { ref: false })])
+      killWithUs()
       await exited
-      clearTimeout(timer)
     },
   }
 }

@@ -11,6 +11,7 @@
 
 import { encapsulate, type Multiaddr, withoutPeerId } from '../src/engine/codec/multiaddr.ts'
 import { webSocketTarget } from '../src/engine/codec/web-socket-url.ts'
+import { RELAY_MAX_WINDOW } from '../src/engine/limits.ts'
 import { Node } from '../src/engine/net/node.ts'
 import type { Limit, NetEvent } from '../src/engine/net/service.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
@@ -55,7 +56,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     services: [identifyService(), pingService(), server.service],
     transports: [],
     // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
-    limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections },
+    limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections, maxWindow: RELAY_MAX_WINDOW },
     onEvent,
   })
   let addresses: readonly string[] = []

@@ -51,7 +51,8 @@ const importHints = {
   name: 'import-hints',
   generateBundle(_options, output) {
     for (const one of Object.values(output)) {
-      if (one.type === 'chunk') one.code = one.code.replace(/\bimport\((?=[\w$]+\))/g, 'import(/* webpackIgnore: true */ /* @vite-ignore */ ')
+      if (one.type === 'chunk')
+        one.code = one.code.replace(/\bimport\((?=[\w$]+\))/g, 'import(/* webpackIgnore: true */ /* @vite-ignore */ ')
     }
   },
 }

@@ -88,7 +88,7 @@ export class Peer extends EventTarget {
     options: EngineOptions,
     extras: { signal?: AbortSignal | undefined; log: (entry: LogEntry) => void; onStopped?: () => void },
   ): Promise<Peer> {
-    const control = new ControlClient(engine.control)
+    const control = new ControlClient(engine.control, options.connections.dialTimeout)
     engine.onDeath = (error) => control.die(error)
     try {
       const started = await control.run('start', options, extras.signal)

@@ -22,6 +22,8 @@ import { webSocketTransport } from '../src/transports/web-socket.ts'
 import { instantiateAead } from './aead/load.ts'
 
 const start: StartEngine = async (options, rtcPort, onEvent) => {
+  // First what may be refused, so that nothing is held when it is.
+  const relays = options.relays.map(relayUrlToMultiaddr)
   const { identity, warning, release } = await openIdentity(options.identity, options.name)
   const host: Host = {
     now: () => performance.now(),
@@ -51,7 +53,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
   if (circuitRelay) {
     const listensOn = (what: string): boolean => options.listen === undefined || options.listen.some((address) => address.includes(what))
     const relay = relayClient({
-      relays: listensOn('/p2p-circuit') || listensOn('/webrtc') ? options.relays.map(relayUrlToMultiaddr) : [],
+      relays: listensOn('/p2p-circuit') || listensOn('/webrtc') ? relays : [],
       webrtc: webRTC && listensOn('/webrtc'),
     })
     services.push(relay)

@@ -92,8 +92,11 @@ export const RTC_FIN_ACK_TIMEOUT = 10_000
 export const RTC_FIN_ACK_BRIEF = 500
 /** Streams that the remote may hold open on one WebRTC connection. */
 export const RTC_MAX_INBOUND = 256
-/** Credit of a stream towards a peer that knows our flow control: 10 MB/s at a round trip of 100 ms. */
-export const RTC_CREDIT = 1 * MiB
+/**
+ * Credit of a stream towards a peer that knows our flow control: 5 MB/s at a round trip of 100 ms. More makes it slower where the path is
+ * short: SCTP's slow start then overruns the sockets' buffers, and a new connection limps for seconds (bench: 27 MB/s; 15 with 1 MiB, 4 with 2).
+ */
+export const RTC_CREDIT = 512 * KiB
 /** What may be sent before the remote has shown whether it knows flow control; also the least that is ever granted. */
 export const RTC_UNGRANTED = 256 * KiB
 /** Grants of one connection together; streams beyond get RTC_UNGRANTED each. */
@@ -115,7 +118,7 @@ export const STREAMS_MAX_INBOUND = 32
 // ── WebSocket (specs: websockets/README.md) ────────────────────────────────────────────────────────────────────
 /** `bufferedAmount` at which a writer waits: with the poll below some 100 MB/s, more than a socket of a page carries. */
 export const WS_SEND_BUFFER = 1 * MiB
-/** How often a page looks whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
+/** How often a page looks, at the least, whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
 export const WS_DRAIN_POLL = 10
 /** Received bytes not yet used at which a socket of Node is paused. */
 export const WS_RECEIVE_WINDOW = 256 * KiB
@@ -214,3 +217,19 @@ export const METRICS_MAX_PROTOCOLS = 256
 
 /** Our own changes come in bursts (a reservation announces several addresses): they are pushed together. js waits 1 s. */
 export const IDENTIFY_PUSH_DELAY = 200
+
+/** How long a stream waits for the direct connection where only a limited one is open: longer than ICE takes, where it works. */
+export const LIMITED_WAIT = 15_000
+/** Circuits from one announced peer that are being secured: more is no impatience. */
+export const PENDING_PER_SOURCE = 4
+/** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
+export const SIGNALING_MAX_LIVE = 16
+/** Identify pushes of one connection that are read at once, and how fast the allowance comes back (go: a burst of 10, 0.2 a second). */
+export const IDENTIFY_PUSH_BURST = 10
+export const IDENTIFY_PUSH_INTERVAL = 1_000
+/** Circuits of one source to one target at a time (rust: 4 for each peer). */
+export const RELAY_MAX_CIRCUITS_PER_PAIR = 4
+/** Bytes of one relay address: what is longer leaves no room for what is put behind it. */
+export const RELAY_MAX_ADDRESS_BYTES = 512
+/** A relay joins thousands of streams whose readers it does not know: each may leave it this much unread. */
+export const RELAY_MAX_WINDOW = 1 * MiB

@@ -84,7 +84,7 @@ const start: StartEngine = async (options, _rtc, onEvent) => {
     ping: ping.ping,
     warnings: [],
     started: () => node.announce('listen', listening),
-    close: () => void closeAll(listeners),
+    close: () => closeAll(listeners),
   }
 }
 

@@ -35,7 +35,16 @@ export const wsTransport = (): Transport => ({
       }
     }
     const { url } = target
-    const socket = new WebSocket(url, { ...socketOptions, handshakeTimeout: DIAL_ADDRESS_TIMEOUT, lookup: lookupFor(target) })
+    let socket: WebSocket
+    try {
+      socket = new WebSocket(url, { ...socketOptions, handshakeTimeout: DIAL_ADDRESS_TIMEOUT, lookup: lookupFor(target) })
+    } catch (error) {
+      // A name that DNS allows and URLs do not: 1.2.3.4.5.
+      net.host.defer(() => fail(`${url} is no URL`, error as Error))
+      return () => {
+        connecting = false
+      }
+    }
     socket.on('open', () => {
       if (!connecting) return
       connecting = false

@@ -13,13 +13,16 @@ import { Pipe } from './pipe.ts'
 
 /** Every command is answered by the engine well before this; a silent one is suspended or dead. */
 const COMMAND_DEADLINE = 60_000
+/** Beyond the longest that a command takes by itself. */
+const COMMAND_MARGIN = 30_000
 
 /** Comlink has one handler for all that use it: what is not ours goes the standard way, so that an application's own is not disturbed. */
 const keepCodes = (): void => {
   const standard = transferHandlers.get('throw') as TransferHandler<{ value: unknown }, object>
   transferHandlers.set('throw', {
     canHandle: standard.canHandle,
-    serialize: (thrown) => (thrown.value instanceof TabmeshError ? [{ tabmesh: deflateError(thrown.value) }, []] : standard.serialize(thrown)),
+    serialize: (thrown) =>
+      thrown.value instanceof TabmeshError ? [{ tabmesh: deflateError(thrown.value) }, []] : standard.serialize(thrown),
     deserialize: (sent) => {
       if ('tabmesh' in sent) throw inflateError(sent.tabmesh as PlainError)
       return standard.deserialize(sent)
@@ -33,11 +36,14 @@ export class ControlClient {
   readonly #engine: EngineControl
   readonly #port: MessagePort
   readonly #pending = new Map<number, (error: unknown) => void>()
+  readonly #deadline: number
   #count = 0
   #dead: TabmeshError | undefined
 
-  constructor(port: MessagePort) {
+  /** `longestDial` is the most milliseconds that the engine takes over a dial. */
+  constructor(port: MessagePort, longestDial = 0) {
     this.#port = port
+    this.#deadline = Math.max(COMMAND_DEADLINE, longestDial + COMMAND_MARGIN)
     this.#engine = wrap<EngineControl>(port) as unknown as EngineControl
   }
 
@@ -63,8 +69,8 @@ export class ControlClient {
       }
       const timer = setTimeout(() => {
         this.#cancel(id)
-        fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${COMMAND_DEADLINE} ms`))
-      }, COMMAND_DEADLINE)
+        fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${this.#deadline} ms`))
+      }, this.#deadline)
       signal?.addEventListener('abort', abort)
       this.#pending.set(id, fail)
       this.#engine.run(id, name, args).then(

@@ -27,7 +27,7 @@ export interface Engine {
   readonly warnings: readonly TabmeshError[]
   /** Called once the services run. */
   started?(): void
-  close(): void
+  close(): void | Promise<void>
 }
 
 export type StartEngine = (options: EngineOptions, rtc: MessagePort, onEvent: (event: NetEvent) => void) => Promise<Engine>
@@ -78,13 +78,12 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         wanted = false
       }
     },
-    stop(_args, resolve) {
+    stop(_args, resolve, reject) {
       const stopping = engine
       engine = undefined
       if (stopping === undefined) resolve(undefined)
       stopping?.node.stop(() => {
-        stopping.close()
-        resolve(undefined)
+        Promise.resolve(stopping.close()).then(() => resolve(undefined), reject)
       })
       return undefined
     },
@@ -94,7 +93,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         settle((connection) => resolve(infoOf(connection)), reject),
       ),
     hangUp(id, resolve) {
-      for (const connection of running().node.connections(parsePeerId(id))) connection.close()
+      running().node.hangUp(parsePeerId(id))
       resolve(undefined)
       return undefined
     },

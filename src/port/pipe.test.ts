@@ -98,8 +98,8 @@ describe('a pipe', () => {
     a.write(new Uint8Array(10))
     expect(a.credit).toBe(-10)
     await until(() => atB.size === PIPE_CREDIT + 10)
-    // A quarter of it is told of together.
-    b.release(PIPE_CREDIT / 4 - 1)
+    // Half of it is told of together.
+    b.release(PIPE_CREDIT / 2 - 1)
     await settled()
     expect(a.credit).toBe(-10)
     b.release(1)
@@ -202,7 +202,7 @@ it('whatever is written arrives as it was, within the credit', async () => {
     })
     let at = 0
     jobs.push(
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         const pump = (): void => {
           while (at < sent.length && a.credit > 0) {
             const length = 1 + random.below([10, 5_000, 70_000][random.below(3)] as number)

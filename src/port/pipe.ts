@@ -70,8 +70,8 @@ export class Pipe implements Channel {
 
   release(bytes: number): void {
     this.#used += bytes
-    // A quarter of the credit: few messages, and the writer never runs dry.
-    if (this.#used < PIPE_CREDIT / 4 || this.#over) return
+    // Half of the credit: a message wakes the other thread, and the writer has the other half meanwhile.
+    if (this.#used < PIPE_CREDIT / 2 || this.#over) return
     this.#port.postMessage(this.#used)
     this.#used = 0
   }

@@ -7,10 +7,10 @@
  * Bounds: RTC_MAX_INBOUND channels, and the `init` one, that the remote opened before anybody took the connection in.
  */
 
+import { RTC_MAX_INBOUND } from '../engine/limits.ts'
 import type { Rtc, RtcPeer, RtcSignals } from '../engine/protocols/webrtc-signaling/rtc.ts'
 import type { Channel } from '../engine/wire/channel.ts'
 import type { RtcSink, RtcState } from '../engine/wire/webrtc/rtc.ts'
-import { RTC_MAX_INBOUND } from '../engine/limits.ts'
 import { inflateError, TabmeshError } from '../errors.ts'
 import { DataChannel } from './data-channel.ts'
 import type { RtcCommand, RtcNews } from './messages.ts'

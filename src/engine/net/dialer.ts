@@ -9,12 +9,13 @@
  * for each address it tried.
  */
 
-import { TabmeshError } from '../../errors.ts'
+import { asTabmeshError, TabmeshError } from '../../errors.ts'
 import { type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
 import type { PeerId } from '../codec/peer-id.ts'
 import type { Cancel } from '../host.ts'
 import { DIAL_ADDRESS_TIMEOUT, DIAL_HEAD_START, DIAL_MAX_ADDRESSES } from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
+import { abandonLink } from './abandon.ts'
 import type { Connection } from './connection.ts'
 import type { Link, Net, Transport } from './service.ts'
 
@@ -37,7 +38,8 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
   const { host } = net
   const waiting = [...plan.addresses].sort((a, b) => rank(a) - rank(b)).slice(0, DIAL_MAX_ADDRESSES)
   const faults: TabmeshError[] = []
-  const attempts = new Set<Cancel>()
+  /** Attempts in progress: how to give each up, and what it tries. */
+  const attempts = new Map<Cancel, Multiaddr>()
   let settled = false
   let headStart: Cancel | undefined
 
@@ -46,7 +48,7 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
     settled = true
     deadline()
     headStart?.()
-    for (const cancel of attempts) cancel()
+    for (const cancel of [...attempts.keys()]) cancel()
     done(outcome)
   }
 
@@ -89,10 +91,10 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
       fail(new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${timeout} ms`))
       abandon()
     })
-    attempts.add(cancel)
-    giveUp = transport.dial(address, net, (link) => {
+    attempts.set(cancel, address)
+    giveUp = dialWith(transport, address, (link) => {
       if (!link.ok) return fail(link.fault)
-      if (!attempts.has(cancel)) return abandonLink(link.value)
+      if (!attempts.has(cancel)) return abandonLink(link.value, new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up'))
       const abandon = plan.upgrade(link.value, plan.peer ?? peerIdOf(address), (outcome) => {
         if (!outcome.ok) return fail(outcome.fault)
         attempts.delete(cancel)
@@ -103,20 +105,28 @@ export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => voi
     })
   }
 
+  /** A transport that throws has failed like one that says so, and takes nothing else with it. */
+  const dialWith = (transport: Transport, address: Multiaddr, heard: (link: Outcome<Link>) => void): Cancel => {
+    try {
+      return transport.dial(address, net, heard)
+    } catch (cause) {
+      const fault = asTabmeshError(cause, 'ERR_NO_TRANSPORT', `${transport.name} can't dial ${address.text}`)
+      host.defer(() => heard({ ok: false, fault }))
+      return () => {}
+    }
+  }
+
   const deadline = host.after(plan.timeout, () => {
-    const late = new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${plan.timeout} ms`, { errors: faults })
-    settle({ ok: false, fault: late })
+    const unfinished = [
+      ...[...attempts.values()].map((address) => `${address.text} did not answer`),
+      ...waiting.map((address) => `${address.text} was not reached in the list`),
+    ]
+    const late = unfinished.map((what) => new TabmeshError('ERR_DIAL_TIMEOUT', `${what} within ${plan.timeout} ms`))
+    const fault = new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${plan.timeout} ms`, { errors: [...faults, ...late] })
+    settle({ ok: false, fault })
   })
   startNext()
   return () => settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
-}
-
-/** A transport that was told to give up came up with a link all the same. */
-const abandonLink = (link: Link): void => {
-  const fault = new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up')
-  if (link.t === 'pipe') return link.channel.abort(fault)
-  link.muxer.attach({ onStream: () => {}, onClose: () => {} })
-  link.muxer.abort(fault)
 }
 
 /** Of all that `errors` holds, what the message repeats. */
@@ -131,3 +141,23 @@ const summarise = (plan: DialPlan, faults: readonly TabmeshError[]): TabmeshErro
     cause: faults[0],
   })
 }
+
+/** The peer that the first address which names one ends in, or undefined where they say nothing. */
+export const targetOf = (addresses: readonly Multiaddr[]): PeerId | undefined => {
+  for (const address of addresses) {
+    const peer = peerIdOf(address)
+    if (peer !== undefined) return peer
+  }
+  return undefined
+}
+
+/** Addresses that end in different peers are no one dial. */
+export const refuseMixed = (peer: PeerId | undefined, addresses: readonly Multiaddr[]): TabmeshError | undefined => {
+  const other = addresses.find((address) => (peerIdOf(address) ?? peer) !== peer)
+  return other === undefined ? undefined : new TabmeshError('ERR_INVALID_ARGUMENT', `${other.text} is no address of ${peer}`)
+}
+
+export const isWebrtc = (address: Multiaddr): boolean => address.parts.some((part) => part.name === 'webrtc')
+
+export const isPlainCircuit = (address: Multiaddr): boolean =>
+  address.parts.some((part) => part.name === 'p2p-circuit') && !isWebrtc(address)

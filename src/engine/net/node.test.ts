@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { TabmeshError } from '../../errors.ts'
 import { fromUtf8, utf8 } from '../codec/bytes.ts'
 import { parseMultiaddr } from '../codec/multiaddr.ts'
+import { frame } from '../codec/varint.ts'
 import { identifyService } from '../protocols/identify/service.ts'
 import { pingService } from '../protocols/ping/service.ts'
 import { World, type WorldNode } from '../testing/world.ts'
@@ -456,4 +457,166 @@ it('the whole engine replays from its seed', () => {
     return [...a.events, ...b.events].map((event) => event.t)
   }
   expect(transcript(99)).toEqual(transcript(99))
+})
+
+describe('what a caller gets wrong', () => {
+  it('addresses of different peers are no one dial', () => {
+    const { world, a, b } = peers(40)
+    const other = world.node(() => ({ services: [] }))
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [b.address, other.address] }, done))
+    expect(outcome).toMatchObject({ ok: false, fault: { code: 'ERR_INVALID_ARGUMENT' } })
+    expect(a.node.connections()).toEqual([])
+  })
+
+  it('a limit that is not set is ours, and one that is no number is refused', () => {
+    const world = new World(41)
+    const limits = { max: undefined, dialTimeout: undefined } as unknown as { max: number }
+    const a = world.node(() => ({ services: [], limits }))
+    const b = world.node(() => ({ services: [] }))
+    expect(connect(world, a, b).status).toBe('open')
+    expect(() => world.node(() => ({ services: [], limits: { max: Number.NaN } }))).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }),
+    )
+  })
+})
+
+describe('what a transport or a service gets wrong', () => {
+  it('a transport that throws has failed, with its cause', () => {
+    const world = new World(42)
+    const broken: Transport = {
+      name: 'tcp',
+      matches: (address) => address.parts[0]?.name === 'ip4',
+      dial: () => {
+        throw new SyntaxError('no URL')
+      },
+    }
+    const a = world.node(() => ({ services: [], transports: [broken] }))
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [parseMultiaddr('/ip4/1.2.3.4/tcp/5')] }, done))
+    expect(outcome).toMatchObject({ ok: false, fault: { code: 'ERR_DIAL_FAILED', errors: [{ code: 'ERR_NO_TRANSPORT' }] } })
+  })
+
+  it('a service that throws takes nobody else with it', () => {
+    const world = new World(43)
+    const broken: Service = {
+      name: 'broken',
+      protocols: { '/broken/1': {} },
+      onConnection: () => {
+        throw new Error('oops')
+      },
+      onStream: () => {
+        throw new Error('oops again')
+      },
+    }
+    const ping = pingService()
+    const a = world.node(() => ({ services: [identifyService(), ping] }))
+    const b = world.node(() => ({ services: [broken, identifyService(), pingService()] }))
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    let fault: TabmeshError | undefined
+    connection.openStream(['/broken/1']).attach({
+      onData: () => {},
+      onEnd: () => {},
+      onClose: (why) => {
+        fault = why
+      },
+    })
+    world.run(1_000)
+    expect(fault?.code).toBe('ERR_STREAM_RESET')
+    expect(b.events.filter((event) => event.t === 'error').length).toBe(2)
+    expect(outcomeOf<number>(world, (done) => ping.ping(connection, done)).ok).toBe(true)
+  })
+
+  it('a transport that finds another peer has found nobody', () => {
+    const world = new World(44)
+    const b = world.node(() => ({ services: [] }))
+    const c = world.node(() => ({ services: [] }))
+    const muxer = { protocol: '/none', open: () => expect.unreachable(), attach: () => {}, close: () => {}, abort: () => {} }
+    const lost: Transport = {
+      name: 'webrtc',
+      matches: (address) => address.parts[0]?.name === 'ip4',
+      dial: (remoteAddr, net, done) => {
+        net.host.defer(() =>
+          done({ ok: true, value: { t: 'muxed', muxer, transport: 'webrtc', remoteAddr, remotePeer: c.node.self, encryption: 'dtls' } }),
+        )
+        return () => {}
+      },
+    }
+    const a = world.node(() => ({ services: [], transports: [lost] }))
+    const address = parseMultiaddr(`/ip4/1.2.3.4/tcp/5/p2p/${b.node.self}`)
+    const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [address] }, done))
+    expect(outcome).toMatchObject({ ok: false, fault: { errors: [{ code: 'ERR_PEER_ID_MISMATCH' }] } })
+  })
+})
+
+describe('what a remote gets wrong', () => {
+  it('pings without end and without reading: the answers wait with it, not in our memory', () => {
+    const { world, a, b } = peers(45)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    const stream = connection.openStream(['/ipfs/ping/1.0.0'])
+    stream.attach({ onData: () => {}, onEnd: () => {}, onClose: () => {} })
+    let written = 0
+    for (let turn = 0; turn < 400; turn += 1) {
+      for (let i = 0; i < 64 && stream.credit > 0; i += 1) {
+        stream.write(new Uint8Array(32 * 128))
+        written += 32 * 128
+      }
+      world.run(50)
+    }
+    const answered = b.node.metrics.snapshot().protocols['/ipfs/ping/1.0.0']?.sent ?? 0
+    // One window on the way, one send queue, and no more.
+    expect(answered).toBeLessThanOrEqual(600 * 1024)
+    expect(written).toBeLessThanOrEqual(1_500 * 1024)
+    expect(connection.status).toBe('open')
+  })
+
+  it('introduces itself all the time: we listen ten times, and then once a second', () => {
+    const { world, a, b } = peers(46)
+    const connection = connect(world, a, b)
+    world.run(1_000)
+    b.events.length = 0
+    for (let i = 0; i < 100; i += 1) {
+      const stream = connection.openStream(['/ipfs/id/push/1.0.0'])
+      stream.attach({ onData: () => {}, onEnd: () => {}, onClose: () => {} })
+      stream.write(frame(Uint8Array.of(0x32, 1, 0x61)))
+      stream.end()
+      world.run(20)
+    }
+    const heard = b.events.filter((event) => event.t === 'peer:identify').length
+    expect(heard).toBeGreaterThanOrEqual(10)
+    expect(heard).toBeLessThanOrEqual(13)
+    expect(connection.status).toBe('open')
+  })
+
+  it('comes over a relay again and again without a word: it has four places, and others have theirs', () => {
+    const world = new World(47)
+    const a = world.node(() => ({ services: [] }))
+    const over = (id: string) => parseMultiaddr(`/memory/9/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5/p2p-circuit/p2p/${id}`)
+    const refused: string[] = []
+    const come = (id: string): void => {
+      const [channel] = world.pipe()
+      a.node.accept(
+        { t: 'pipe', channel, transport: 'relay', remoteAddr: over(id) },
+        (outcome) => outcome.ok || refused.push(outcome.fault.code),
+      )
+    }
+    for (let i = 0; i < 40; i += 1) come('12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X')
+    expect(refused).toEqual(Array.from({ length: 36 }, () => 'ERR_CONNECTION_LIMIT'))
+    come('12D3KooWH3uVF6wv47WnArKHk5p6cvgCJEb74UTmxztmQDc298L3')
+    expect(refused.length).toBe(36)
+  })
+})
+
+it('a dial that its deadline ends tells of every address', () => {
+  const { world, a } = peers(48)
+  const mute = world.node(() => ({ services: [] }))
+  ;(mute.node as { accept: unknown }).accept = () => {}
+  const silent = ['', '/http', '/https'].map((suffix) => parseMultiaddr(`${mute.address.text.split('/p2p/')[0]}${suffix}`))
+  const outcome = outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: silent }, done, { timeout: 400 }))
+  expect(outcome).toMatchObject({ ok: false, fault: { code: 'ERR_DIAL_TIMEOUT' } })
+  expect((outcome as { fault: TabmeshError }).fault.errors.map(({ code }) => code)).toEqual([
+    'ERR_DIAL_TIMEOUT',
+    'ERR_DIAL_TIMEOUT',
+    'ERR_DIAL_TIMEOUT',
+  ])
 })

@@ -12,13 +12,22 @@ import type { PublicKey } from '../codec/keys.ts'
 import { encapsulate, type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
 import { type PeerId, peerIdFromKey } from '../codec/peer-id.ts'
 import type { Cancel, Host } from '../host.ts'
-import { CONNECTIONS_MAX, CONNECTIONS_MAX_PENDING_INBOUND, CONNECTIONS_MAX_PER_PEER, DIAL_TIMEOUT, STOP_TIMEOUT } from '../limits.ts'
+import {
+  CONNECTIONS_MAX,
+  CONNECTIONS_MAX_PENDING_INBOUND,
+  CONNECTIONS_MAX_PER_PEER,
+  DIAL_TIMEOUT,
+  PENDING_PER_SOURCE,
+  STOP_TIMEOUT,
+} from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
-import type { Muxer } from '../wire/muxer.ts'
 import { makeStaticKey, type NoiseStaticKey, prepare } from '../wire/noise/handshake.ts'
+import { abandonLink, abandonMuxer } from './abandon.ts'
+import { Awaiting } from './awaiting.ts'
 import { Connection } from './connection.ts'
-import { dial } from './dialer.ts'
+import { dial, isPlainCircuit, isWebrtc, refuseMixed, targetOf } from './dialer.ts'
 import { Metrics } from './metrics.ts'
+import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
 import { Registrar } from './registrar.ts'
 import type { DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service, Transport } from './service.ts'
@@ -42,6 +51,17 @@ export interface NodeLimits {
   readonly maxIncomingPending: number
   /** Milliseconds for one dial. */
   readonly dialTimeout: number
+  /** Bytes that one stream may have in our memory unread: what a relay joins many of should be small. */
+  readonly maxWindow: number | undefined
+}
+
+/** What a dial sets out with. */
+interface Begin {
+  readonly peer: PeerId | undefined
+  readonly addresses: readonly Multiaddr[]
+  /** Whether a relayed connection will do in the end. */
+  readonly fallBack: boolean
+  readonly timeout: number
 }
 
 /** A dial in progress that later callers for the same peer join. */
@@ -65,7 +85,9 @@ export class Node implements Net {
   readonly #byPeer = new Map<PeerId, Connection[]>()
   readonly #dials = new Map<string, Joined>()
   readonly #announced = new Map<string, readonly Multiaddr[]>()
-  readonly #pendingInbound = new Set<(fault: TabmeshError) => void>()
+  readonly #awaiting = new Awaiting()
+  /** How to give up each upgrade of a remote, and who it is said to be. */
+  readonly #pendingInbound = new Map<(fault: TabmeshError) => void, PeerId | undefined>()
   #connectionCount = 0
   #stopping: { done: () => void; timer: Cancel } | undefined
   #stopped = false
@@ -78,18 +100,31 @@ export class Node implements Net {
     this.#transports = options.transports
     this.#onEvent = options.onEvent ?? (() => {})
     this.#limits = {
-      max: CONNECTIONS_MAX,
-      maxPerPeer: CONNECTIONS_MAX_PER_PEER,
-      maxIncomingPending: CONNECTIONS_MAX_PENDING_INBOUND,
-      dialTimeout: DIAL_TIMEOUT,
-      ...options.limits,
+      max: atLeastOne('max', options.limits?.max, CONNECTIONS_MAX),
+      maxPerPeer: atLeastOne('maxPerPeer', options.limits?.maxPerPeer, CONNECTIONS_MAX_PER_PEER),
+      maxIncomingPending: atLeastOne('maxIncomingPending', options.limits?.maxIncomingPending, CONNECTIONS_MAX_PENDING_INBOUND),
+      dialTimeout: atLeastOne('dialTimeout', options.limits?.dialTimeout, DIAL_TIMEOUT),
+      maxWindow: options.limits?.maxWindow,
     }
   }
 
   /** Starts the services, in the order of the list. */
   start(): void {
     prepare(this.#staticKey, this.host)
-    for (const service of this.#registrar.services) service.start?.(this)
+    this.#tell((service) => service.start?.(this))
+  }
+
+  /** A service that throws is a defect of its own: the others still hear, and whoever listens is told. */
+  #tell(call: (service: Service) => void): void {
+    for (const service of [...this.#registrar.services]) this.#guard(service.name, () => call(service))
+  }
+
+  #guard(what: string, run: () => void): void {
+    try {
+      run()
+    } catch (cause) {
+      this.emit({ t: 'error', error: new TabmeshError('ERR_INTERNAL', `${what} threw`, { cause }) })
+    }
   }
 
   // ── protocols ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -118,14 +153,21 @@ export class Node implements Net {
     return [...(this.#byPeer.get(peer) ?? [])].sort((a, b) => preference(b) - preference(a))
   }
 
-  /** Connections being made or open: zero after everything was closed. */
+  /** Connections being made: dials and inbound upgrades. */
   get pending(): number {
     return this.#pendingInbound.size + this.#dials.size
   }
 
+  /** Closes every connection to `peer` and gives up what would make another. */
+  hangUp(peer: PeerId): void {
+    for (const [key, joined] of [...this.#dials]) if (key.startsWith(`${peer} `)) joined.cancel()
+    this.#tell((service) => service.onHangUp?.(peer))
+    for (const connection of this.connections(peer)) connection.close()
+  }
+
   dial(target: DialTarget, done: (outcome: Outcome<Connection>) => void, options: DialOptions = {}): Cancel {
     const peer = target.peer ?? targetOf(target.addresses)
-    const refusal = this.#refuseDial(peer)
+    const refusal = this.#refuseDial(peer) ?? refuseMixed(peer, target.addresses)
     const open = peer === undefined ? undefined : this.#satisfies(peer, target.addresses)
     if (refusal !== undefined || open !== undefined) {
       let wanted = true
@@ -144,7 +186,9 @@ export class Node implements Net {
     if (joined === undefined) {
       joined = { waiters: new Set(), cancel: () => {} }
       this.#dials.set(key, joined)
-      this.#begin(key, joined, peer, addresses, options.timeout ?? this.#limits.dialTimeout)
+      // Without a direct path the relayed connection that WebRTC was negotiated over will do, unless other addresses were asked for.
+      const fallBack = target.addresses.every(isWebrtc)
+      this.#begin(key, joined, { peer, addresses, fallBack, timeout: options.timeout ?? this.#limits.dialTimeout })
     }
     const dialing = joined
     const waiter = (outcome: Outcome<Connection>): void => done(outcome)
@@ -154,14 +198,14 @@ export class Node implements Net {
     }
   }
 
-  #begin(key: string, joined: Joined, peer: PeerId | undefined, addresses: readonly Multiaddr[], timeout: number): void {
+  #begin(key: string, joined: Joined, { peer, addresses, fallBack, timeout }: Begin): void {
     const settle = (dialled: Outcome<Connection>): void => {
       this.#dials.delete(key)
-      // WebRTC may fail while the relayed connection it was negotiated over stands: that one is usable.
-      const standing = dialled.ok || peer === undefined ? undefined : this.connections(peer).find((each) => each.status === 'open')
+      const standing =
+        dialled.ok || !fallBack || peer === undefined ? undefined : this.connections(peer).find((each) => each.status === 'open')
       const outcome: Outcome<Connection> = standing === undefined ? dialled : { ok: true, value: standing }
-      for (const waiter of [...joined.waiters]) waiter(outcome)
-      joined.waiters.clear()
+      for (const waiter of [...joined.waiters]) if (joined.waiters.delete(waiter)) waiter(outcome)
+      if (!dialled.ok && peer !== undefined) this.#awaiting.settle(peer, undefined)
     }
     // A waiter must not hear of the outcome before `dial` has returned to it.
     this.host.defer(() => {
@@ -208,13 +252,11 @@ export class Node implements Net {
   }
 
   accept(link: Link, done: (outcome: Outcome<Connection>) => void = () => {}): void {
-    if (this.#stopped || this.#stopping !== undefined) return refuse(link, new TabmeshError('ERR_STOPPED', 'this peer is stopped'), done)
-    if (this.#pendingInbound.size >= this.#limits.maxIncomingPending) {
-      return refuse(
-        link,
-        new TabmeshError('ERR_CONNECTION_LIMIT', `${this.#limits.maxIncomingPending} inbound connections are being secured`),
-        done,
-      )
+    const announced = peerIdOf(link.remoteAddr)
+    const refusal = this.#refuseInbound(link, announced)
+    if (refusal !== undefined) {
+      abandonLink(link, refusal)
+      return done({ ok: false, fault: refusal })
     }
     if (link.t === 'muxed') {
       this.#take(link, native(link), 'inbound', done)
@@ -222,29 +264,34 @@ export class Node implements Net {
     }
     let giveUp: ((fault: TabmeshError) => void) | undefined
     const abandon = (fault: TabmeshError): void => giveUp?.(fault)
-    this.#pendingInbound.add(abandon)
+    this.#pendingInbound.set(abandon, announced)
     // What the link has in store may end the upgrade before it returns.
-    giveUp = upgrade(
-      link,
-      { host: this.host, staticKey: this.#staticKey, role: 'listener', expectedPeer: peerIdOf(link.remoteAddr) },
-      (outcome) => {
-        this.#pendingInbound.delete(abandon)
-        if (outcome.ok) this.#take(link, outcome.value, 'inbound', done)
-        else done(outcome)
-      },
-    )
+    giveUp = upgrade(link, { ...this.#upgrading, role: 'listener', expectedPeer: announced }, (outcome) => {
+      this.#pendingInbound.delete(abandon)
+      if (outcome.ok) this.#take(link, outcome.value, 'inbound', done)
+      else done(outcome)
+    })
   }
 
   adopt(link: Link, peer: PeerId, done: (outcome: Outcome<Connection>) => void): void {
     this.#outbound(link, peer, done)
   }
 
+  get #upgrading() {
+    return { host: this.host, staticKey: this.#staticKey, maxWindow: this.#limits.maxWindow }
+  }
+
   #outbound(link: Link, expectedPeer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void {
     if (link.t === 'muxed') {
-      this.#take(link, native(link), 'outbound', done)
+      if (expectedPeer === undefined || expectedPeer === link.remotePeer) this.#take(link, native(link), 'outbound', done)
+      else {
+        const fault = new TabmeshError('ERR_PEER_ID_MISMATCH', `dialled ${expectedPeer}, found ${link.remotePeer}`)
+        abandonLink(link, fault)
+        done({ ok: false, fault })
+      }
       return () => {}
     }
-    return upgrade(link, { host: this.host, staticKey: this.#staticKey, role: 'dialer', expectedPeer }, (outcome) => {
+    return upgrade(link, { ...this.#upgrading, role: 'dialer', expectedPeer }, (outcome) => {
       if (outcome.ok) this.#take(link, outcome.value, 'outbound', done)
       else done(outcome)
     })
@@ -256,7 +303,7 @@ export class Node implements Net {
     const siblings = this.#byPeer.get(remotePeer) ?? []
     const refusal = this.#refuseConnection(remotePeer, siblings.length)
     if (refusal !== undefined) {
-      discard(upgraded.mux(), refusal)
+      abandonMuxer(upgraded.mux(), refusal)
       return done({ ok: false, fault: refusal })
     }
     this.#connectionCount += 1
@@ -276,7 +323,7 @@ export class Node implements Net {
       {
         host: this.host,
         answers: (each, protocol) => this.#registrar.answers(each, protocol),
-        onStream: (stream) => this.#registrar.deliver(stream),
+        onStream: (stream) => this.#deliver(stream),
         onStreamClose: (stream) => this.metrics.closed(stream),
         onStreamOpen: (stream) => this.metrics.opened(stream),
         onChange: (each) => this.emit({ t: 'connection:change', connection: each }),
@@ -290,9 +337,36 @@ export class Node implements Net {
     if (siblings.length === 0) this.emit({ t: 'peer:connect', peer: remotePeer })
     connection.start()
     const open = (): boolean => this.#connections.has(connection.id)
-    for (const service of this.#registrar.services) if (open()) service.onConnection?.(connection)
+    this.#tell((service) => {
+      if (open()) service.onConnection?.(connection)
+    })
+    if (open() && !connection.limited) this.#awaiting.settle(remotePeer, connection)
     if (!open()) return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
     done({ ok: true, value: connection })
+  }
+
+  #deliver(stream: Stream): void {
+    this.#guard(`the handler of ${stream.protocol}`, () => {
+      try {
+        this.#registrar.deliver(stream)
+      } catch (cause) {
+        stream.abort(new TabmeshError('ERR_INTERNAL', `the handler of ${stream.protocol} threw`, { cause }))
+        throw cause
+      }
+    })
+  }
+
+  #refuseInbound(link: Link, announced: PeerId | undefined): TabmeshError | undefined {
+    if (this.#stopped || this.#stopping !== undefined) return new TabmeshError('ERR_STOPPED', 'this peer is stopped')
+    const pending = this.#pendingInbound.size
+    // Nobody who comes over a relay may keep others out: a quarter is left to those who come directly.
+    const max = link.transport === 'relay' ? Math.ceil(this.#limits.maxIncomingPending * 0.75) : this.#limits.maxIncomingPending
+    if (pending >= max) return new TabmeshError('ERR_CONNECTION_LIMIT', `${pending} inbound connections are being secured`)
+    let same = 0
+    if (announced !== undefined) for (const source of this.#pendingInbound.values()) if (source === announced) same += 1
+    return same < PENDING_PER_SOURCE
+      ? undefined
+      : new TabmeshError('ERR_CONNECTION_LIMIT', `${same} connections of ${announced} are being secured`)
   }
 
   #refuseConnection(remotePeer: PeerId, siblings: number): TabmeshError | undefined {
@@ -312,7 +386,7 @@ export class Node implements Net {
     const rest = (this.#byPeer.get(connection.remotePeer) ?? []).filter((each) => each !== connection)
     if (rest.length === 0) this.#byPeer.delete(connection.remotePeer)
     else this.#byPeer.set(connection.remotePeer, rest)
-    for (const service of this.#registrar.services) service.onDisconnect?.(connection, fault)
+    this.#tell((service) => service.onDisconnect?.(connection, fault))
     this.emit({ t: 'connection:close', connection, fault })
     if (rest.length === 0) this.emit({ t: 'peer:disconnect', peer: connection.remotePeer })
     if (this.#connections.size === 0) this.#finishStop()
@@ -328,39 +402,14 @@ export class Node implements Net {
     done: (outcome: Outcome<Stream>) => void,
     options: OpenOptions & DialOptions = {},
   ): Cancel {
-    let wanted = true
-    let opening: Stream | undefined
-    const settle = (outcome: Outcome<Stream>): void => {
-      if (!wanted) return
-      wanted = false
-      done(outcome)
+    const opener = {
+      host: this.host,
+      awaiting: this.#awaiting,
+      mayUpgrade: this.#transports.some((transport) => transport.name === 'webrtc'),
+      connections: (peer: PeerId) => this.connections(peer),
+      dial: this.dial.bind(this),
     }
-    const cancelDial = this.dial(
-      target,
-      (outcome) => {
-        if (!outcome.ok) return settle(outcome)
-        const candidates = this.connections(outcome.value.remotePeer)
-        const usable = candidates.find((each) => each.status === 'open' && (options.allowLimited === true || !each.limited))
-        if (usable === undefined) {
-          const fault = candidates.some((each) => each.status === 'open')
-            ? new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${outcome.value.remotePeer} is open`)
-            : new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${outcome.value.remotePeer} closed meanwhile`)
-          return settle({ ok: false, fault })
-        }
-        const stream = usable.openStream(protocols, (fault) => {
-          if (fault !== undefined) settle({ ok: false, fault })
-          else this.host.defer(() => settle({ ok: true, value: stream }))
-        })
-        opening = stream
-      },
-      options,
-    )
-    return () => {
-      if (!wanted) return
-      wanted = false
-      cancelDial()
-      opening?.abort(new TabmeshError('ERR_STREAM_CLOSED', 'the opening of the stream was given up'))
-    }
+    return openStream(opener, target, protocols, options, done)
   }
 
   // ── what we tell of ourselves ──────────────────────────────────────────────────────────────────────────────
@@ -376,19 +425,19 @@ export class Node implements Net {
     if (before.length === addresses.length && before.every((address, at) => address.text === addresses[at]?.text)) return
     this.#announced.set(source, addresses)
     this.emit({ t: 'addresses:change', addresses: this.addresses })
-    for (const service of this.#registrar.services) service.onSelfChange?.()
+    this.#tell((service) => service.onSelfChange?.())
   }
 
   #selfChanged(): void {
     this.emit({ t: 'protocols:change', protocols: this.protocols(false) })
-    for (const service of this.#registrar.services) service.onSelfChange?.()
+    this.#tell((service) => service.onSelfChange?.())
   }
 
   identified(connection: Connection, identified: Identified): void {
     connection.identified = identified
     const { addresses, protocols, agent, recordSeq } = identified
     this.peerStore.update(connection.remotePeer, { addresses, protocols, agent, recordSeq }, this.host.date())
-    for (const service of this.#registrar.services) service.onIdentify?.(connection)
+    this.#tell((service) => service.onIdentify?.(connection))
     this.emit({ t: 'peer:identify', connection, identified })
     this.emit({ t: 'connection:change', connection })
   }
@@ -418,9 +467,9 @@ export class Node implements Net {
         this.#finishStop()
       }),
     }
-    for (const service of this.#registrar.services) service.stop?.()
+    this.#tell((service) => service.stop?.())
     for (const joined of [...this.#dials.values()]) joined.cancel()
-    for (const abandon of [...this.#pendingInbound]) abandon(fault)
+    for (const abandon of [...this.#pendingInbound.keys()]) abandon(fault)
     if (this.#connections.size === 0) this.host.defer(() => this.#finishStop())
     else for (const connection of this.connections()) connection.close()
   }
@@ -435,33 +484,17 @@ export class Node implements Net {
   }
 }
 
-/** The peer that all addresses end in, or undefined where they say nothing. */
-const targetOf = (addresses: readonly Multiaddr[]): PeerId | undefined => {
-  for (const address of addresses) {
-    const peer = peerIdOf(address)
-    if (peer !== undefined) return peer
-  }
-  return undefined
-}
-
-const isPlainCircuit = (address: Multiaddr): boolean =>
-  address.parts.some((part) => part.name === 'p2p-circuit') && !address.parts.some((part) => part.name === 'webrtc')
-
-/** Proven direct, then relayed, then direct but unproven; what its relay limits comes last. */
+/** Proven direct first; then, the older first, relayed and direct but unproven; what its relay limits comes last. */
 const preference = (connection: Connection): number =>
   (connection.status === 'open' ? 8 : 0) +
   (connection.direct && (connection.proven || connection.transport !== 'webrtc') ? 4 : 0) +
   (connection.limited ? 0 : 2)
 
-const refuse = (link: Link, fault: TabmeshError, done: (outcome: Outcome<Connection>) => void): void => {
-  if (link.t === 'pipe') link.channel.abort(fault)
-  else discard(link.muxer, fault)
-  done({ ok: false, fault })
-}
-
-const discard = (muxer: Muxer, fault: TabmeshError): void => {
-  muxer.attach({ onStream: () => {}, onClose: () => {} })
-  muxer.abort(fault)
+/** A limit of the caller's, or ours; ERR_INVALID_ARGUMENT for what is no number from 1. */
+const atLeastOne = (name: string, value: number | undefined, otherwise: number): number => {
+  if (value === undefined) return otherwise
+  if (!(value >= 1)) throw new TabmeshError('ERR_INVALID_ARGUMENT', `connections.${name} is ${value}, not a number from 1`)
+  return value
 }
 
 /** A native multiplexer needs no upgrade. */

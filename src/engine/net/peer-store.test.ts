@@ -15,7 +15,13 @@ describe('the peer store', () => {
     store.update(peer(1), { addresses: at(1, 2), protocols: ['/a/1'], tags: { relay: 50 } }, 10)
     store.update(peer(1), { addresses: at(3, 2), agent: 'x/1', tags: { room: 1 } }, 20)
     expect(texts(store)).toEqual(['3', '2', '1'])
-    expect(store.get(peer(1))).toMatchObject({ protocols: ['/a/1'], agent: 'x/1', tags: { relay: 50, room: 1 }, seenAt: 20, recordSeq: undefined })
+    expect(store.get(peer(1))).toMatchObject({
+      protocols: ['/a/1'],
+      agent: 'x/1',
+      tags: { relay: 50, room: 1 },
+      seenAt: 20,
+      recordSeq: undefined,
+    })
   })
 
   it('a newer signed record replaces the addresses, the same one adds, a stale one changes none', () => {

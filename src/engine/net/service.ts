@@ -79,6 +79,8 @@ export interface Service {
   onDisconnect?(connection: Connection, fault: TabmeshError | undefined): void
   /** Identify has told what the remote of this connection speaks and where it listens. */
   onIdentify?(connection: Connection): void
+  /** The user wants no connection to `peer` any more: what would make one is given up. */
+  onHangUp?(peer: PeerId): void
   /** Addresses under which this service would look for a peer of which no address is known. */
   routes?(peer: PeerId): readonly Multiaddr[]
   /** What this peer tells others of itself (addresses, protocols) has changed. */

@@ -31,6 +31,8 @@ export interface UpgradeOptions {
   /** The peer that must answer; any if absent. */
   readonly expectedPeer: PeerId | undefined
   readonly timeout?: number
+  /** Bytes that one stream's receive window may grow to; the muxer's own maximum if absent. */
+  readonly maxWindow?: number | undefined
 }
 
 /** An authenticated peer. What the rest of a connection needs is made by `mux`, once it is wanted. */
@@ -52,13 +54,14 @@ export const upgrade = (
   const { host, role } = options
   const timeout = options.timeout ?? UPGRADE_TIMEOUT
   const began = host.now()
+  const muxing = options.maxWindow === undefined ? {} : { maxWindow: options.maxWindow }
   /** Of the conversation that runs; the first may be over before it has returned. */
   let giveUp: ((fault: TabmeshError) => void) | undefined
 
   const withSession = (session: NoiseSession): void => {
     const { remotePeer } = session
     if (session.muxer === YAMUX) {
-      const mux = (): Muxer => yamux(secure(link.channel, session, host.aead), role, host)
+      const mux = (): Muxer => yamux(secure(link.channel, session, host.aead), role, host, muxing)
       return done({ ok: true, value: { remotePeer, encryption: NOISE, muxer: YAMUX, mux } })
     }
     const channel = secure(link.channel, session, host.aead)
@@ -67,7 +70,7 @@ export const upgrade = (
       what: 'agreeing on a muxer',
       done: (outcome) => {
         if (!outcome.ok) return done({ ok: false, fault: explain(outcome.fault, 'ERR_NO_MUXER') })
-        done({ ok: true, value: { remotePeer, encryption: NOISE, muxer: YAMUX, mux: () => yamux(channel, role, host) } })
+        done({ ok: true, value: { remotePeer, encryption: NOISE, muxer: YAMUX, mux: () => yamux(channel, role, host, muxing) } })
       },
     })
   }

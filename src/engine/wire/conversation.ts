@@ -6,7 +6,7 @@
  * in, a conversation throws a TabmeshError: the channel is then aborted and the fault is the outcome.
  *
  * Bounds. `read` and `readSome` say how much before a byte is buffered; what arrived beyond what was asked for is
- * handed back to the channel.
+ * handed back to the channel. A conversation that writes waits while the channel has no credit.
  */
 
 import { asTabmeshError, remoteFault, TabmeshError } from '../../errors.ts'
@@ -91,6 +91,9 @@ export const converse = <T>(
   /** Of what arrived, the bytes that were released already: a read may be larger than the remote's credit. */
   let ahead = 0
   let outgoing: Uint8Array[] = []
+  let outgoingSize = 0
+  /** The channel takes no more, and the conversation waits to write. */
+  let stuck = false
   let ended = false
   let settled = false
   let stepping = false
@@ -118,6 +121,7 @@ export const converse = <T>(
     if (outgoing.length === 0) return
     const chunks = outgoing
     outgoing = []
+    outgoingSize = 0
     channel.write(chunks.length === 1 ? (chunks[0] as Uint8Array) : concat(chunks))
   }
 
@@ -153,10 +157,14 @@ export const converse = <T>(
     if (settled) return
     stepping = true
     let next: Answer = answer
+    let over: Outcome<T> | undefined
     try {
       while (!settled) {
         const result = talk.next(next)
-        if (result.done === true) return settle({ ok: true, value: result.value })
+        if (result.done === true) {
+          over = { ok: true, value: result.value }
+          break
+        }
         const ask = result.value
         next = undefined
         switch (ask.t) {
@@ -179,7 +187,13 @@ export const converse = <T>(
           }
           case 'write':
             outgoing.push(ask.bytes)
-            break
+            outgoingSize += ask.bytes.length
+            if (outgoingSize < channel.credit) break
+            flush()
+            if (channel.credit > 0) break
+            // A remote that asks and does not read the answers waits here, and not in our memory.
+            stuck = true
+            return
           case 'end':
             flush()
             channel.end()
@@ -201,10 +215,12 @@ export const converse = <T>(
         }
       }
     } catch (error) {
-      fail(asTabmeshError(error, 'ERR_INTERNAL', options.what))
+      over = { ok: false, fault: asTabmeshError(error, 'ERR_INTERNAL', options.what) }
     } finally {
       stepping = false
     }
+    // Outside of the try: what the caller does with the outcome is not the conversation's fault.
+    if (over !== undefined) settle(over)
   }
 
   const resumeWith = (answer: Answer | TabmeshError): void => {
@@ -236,6 +252,9 @@ export const converse = <T>(
     },
     onDrain() {
       options.onDrain?.()
+      if (!stuck || channel.credit <= 0) return
+      stuck = false
+      step(undefined)
     },
     onEnd() {
       ended = true

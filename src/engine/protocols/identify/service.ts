@@ -7,8 +7,9 @@
  * Bounds: one question for each connection, IDENTIFY_TIMEOUT for its answer, one push in PUSH_DELAY.
  */
 
+import { TabmeshError } from '../../../errors.ts'
 import { encapsulate, type Multiaddr, peerIdOf, withoutPeerId } from '../../codec/multiaddr.ts'
-import { IDENTIFY_PUSH_DELAY, IDENTIFY_TIMEOUT } from '../../limits.ts'
+import { IDENTIFY_PUSH_BURST, IDENTIFY_PUSH_DELAY, IDENTIFY_PUSH_INTERVAL, IDENTIFY_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -33,13 +34,18 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
   /** Our signed record, made once for each change of our addresses. */
   let record: { readonly addresses: string; readonly envelope: Uint8Array } | undefined
   let pushing = false
+  /** The number of our last record: the next one is higher, whatever the clock says. */
+  let lastSeq = 0
+  /** When each remote's allowance of pushes began to fill, in the time of `now`. */
+  const pushedUntil = new WeakMap<Connection, number>()
 
   /** Calls back with our signed record, or undefined if it could not be signed. */
   const withRecord = (use: (envelope: Uint8Array | undefined) => void): void => {
     const addresses = net.addresses.map((address) => address.text).join(' ')
     if (addresses === '') return use(undefined)
     if (record?.addresses === addresses) return use(record.envelope)
-    const seal = sealPeerRecord(net.publicKey, { seq: BigInt(net.host.date()), addresses: net.addresses })
+    lastSeq = Math.max(net.host.date(), lastSeq + 1)
+    const seal = sealPeerRecord(net.publicKey, { seq: BigInt(lastSeq), addresses: net.addresses })
     const first = seal.next()
     if (first.done === true || first.value.t !== 'sign') return use(undefined)
     net.host.sign(first.value.bytes, (signature) => {
@@ -54,8 +60,8 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
     publicKey: net.publicKey.encoded,
     addresses: net.addresses,
     protocols: net.protocols(connection.limited),
-    // Over a relay nothing of the remote is seen.
-    observed: connection.direct ? withoutPeerId(connection.remoteAddr) : undefined,
+    // Over a relay nothing of the remote is seen, and what WebRTC sees it does not tell.
+    observed: connection.direct && connection.transport !== 'webrtc' ? withoutPeerId(connection.remoteAddr) : undefined,
     protocolVersion: PROTOCOL_VERSION,
     agent,
     signedRecord,
@@ -100,6 +106,15 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
     })
   }
 
+  /** A bucket of IDENTIFY_PUSH_BURST that fills by one each IDENTIFY_PUSH_INTERVAL. */
+  const mayPush = (connection: Connection): boolean => {
+    const now = net.host.now()
+    const until = Math.max(now, pushedUntil.get(connection) ?? now) + IDENTIFY_PUSH_INTERVAL
+    if (until > now + IDENTIFY_PUSH_BURST * IDENTIFY_PUSH_INTERVAL) return false
+    pushedUntil.set(connection, until)
+    return true
+  }
+
   return {
     name: 'identify',
     protocols: { [IDENTIFY]: { maxInbound: 2, allowLimited: true }, [IDENTIFY_PUSH]: { maxInbound: 2, allowLimited: true } },
@@ -111,7 +126,8 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
     },
     onStream(stream) {
       if (stream.protocol === IDENTIFY) send(stream)
-      else receive(stream, true)
+      else if (mayPush(stream.connection)) receive(stream, true)
+      else stream.abort(new TabmeshError('ERR_STREAM_LIMIT', `${stream.connection.remotePeer} introduces itself too often`))
     },
     onSelfChange() {
       if (pushing) return

@@ -67,6 +67,8 @@ describe('what is announced for a relay', () => {
   it('is bounded, however much the relay says', () => {
     const said = Array.from({ length: 200 }, (_, i) => ma(`/ip4/192.0.2.${i}/tcp/1`))
     expect(relayAddresses(R, [used], said).length).toBe(4)
+    // A long one would leave no room for what is put behind it.
+    expect(texts(relayAddresses(R, [used], [ma(`/dns4/relay.example/tcp/1/ws/http-path/${'a'.repeat(600)}`)]))).toEqual([used.text])
   })
 
   it('comes with /webrtc behind it where we take that', () => {

@@ -5,7 +5,7 @@
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import { encapsulate, parseMultiaddr, peerIdOf, relayOf, withoutPeerId } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
-import { RELAY_MAX_ADDRESSES } from '../../limits.ts'
+import { RELAY_MAX_ADDRESS_BYTES, RELAY_MAX_ADDRESSES } from '../../limits.ts'
 
 /** A circuit that can be dialled. */
 export interface Circuit {
@@ -38,7 +38,8 @@ export const relayAddresses = (peer: PeerId, used: readonly Multiaddr[], said: r
   const local = used.some(isLoopback)
   const byText = new Map<string, Multiaddr>()
   for (const address of [...used, ...said.filter((each) => !isUnspecified(each) && (local || !isLoopback(each)))]) {
-    const whole = named(address, peer)
+    // A longer one would leave no room for the circuit behind it.
+    const whole = address.bytes.length > RELAY_MAX_ADDRESS_BYTES ? undefined : named(address, peer)
     if (whole !== undefined && byText.size < RELAY_MAX_ADDRESSES) byText.set(whole.text, whole)
   }
   return [...byText.values()]

@@ -21,11 +21,11 @@ import type { Connection } from '../../net/connection.ts'
 import type { Limit, Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { converse } from '../../wire/conversation.ts'
+import { splice } from '../../wire/splice.ts'
 import { HOP, hopStatus, nameStatus, STOP, Status } from './messages.ts'
 import { granted, joined, readHopRequest, requestStop } from './server.ts'
 import type { SlotLimits } from './slots.ts'
 import { Slots, slotLimits } from './slots.ts'
-import { splice } from '../../wire/splice.ts'
 import { sealVoucher } from './voucher.ts'
 
 export interface RelayServerOptions extends Partial<SlotLimits> {

@@ -12,6 +12,7 @@
 import type { PeerId } from '../../codec/peer-id.ts'
 import {
   RELAY_MAX_CIRCUITS,
+  RELAY_MAX_CIRCUITS_PER_PAIR,
   RELAY_MAX_CIRCUITS_PER_PEER,
   RELAY_MAX_RESERVATIONS,
   RELAY_RESERVATION_TTL,
@@ -48,7 +49,7 @@ export class Slots {
   /** In the order of expiry. */
   readonly #slots = new Map<PeerId, Slot>()
   /** Circuits that begin or end at a peer. */
-  readonly #circuitsOf = new Map<PeerId, number>()
+  readonly #circuitsOf = new Map<string, number>()
   #circuits = 0
 
   constructor(limits: SlotLimits) {
@@ -109,22 +110,23 @@ export class Slots {
     if (!this.#slots.has(target)) return Status.NO_RESERVATION
     const most = Math.max(this.#circuitsOf.get(source) ?? 0, this.#circuitsOf.get(target) ?? 0)
     if (this.#circuits >= this.#limits.maxCircuits || most >= this.#limits.maxCircuitsPerPeer) return Status.RESOURCE_LIMIT_EXCEEDED
+    // One source must not use up what its target may have.
+    const pair = `${source} ${target}`
+    if ((this.#circuitsOf.get(pair) ?? 0) >= RELAY_MAX_CIRCUITS_PER_PAIR) return Status.RESOURCE_LIMIT_EXCEEDED
     this.#circuits += 1
-    this.#count(source, 1)
-    this.#count(target, 1)
+    for (const key of [source, target, pair]) this.#count(key, 1)
     return Status.OK
   }
 
   /** The end of what `join` allowed. */
   part(source: PeerId, target: PeerId): void {
     this.#circuits -= 1
-    this.#count(source, -1)
-    this.#count(target, -1)
+    for (const key of [source, target, `${source} ${target}`]) this.#count(key, -1)
   }
 
-  #count(peer: PeerId, by: number): void {
-    const count = (this.#circuitsOf.get(peer) ?? 0) + by
-    if (count > 0) this.#circuitsOf.set(peer, count)
-    else this.#circuitsOf.delete(peer)
+  #count(key: string, by: number): void {
+    const count = (this.#circuitsOf.get(key) ?? 0) + by
+    if (count > 0) this.#circuitsOf.set(key, count)
+    else this.#circuitsOf.delete(key)
   }
 }

@@ -4,7 +4,14 @@ import { concat, fromUtf8, utf8 } from '../../codec/bytes.ts'
 import { encapsulate, type Multiaddr, parseMultiaddr } from '../../codec/multiaddr.ts'
 import { message, string, uint } from '../../codec/protobuf.ts'
 import { encodeVarint, frame } from '../../codec/varint.ts'
-import { RETIRE_GRACE, SIGNALING_MAX_CANDIDATES, SIGNALING_MAX_FRAME, SIGNALING_TIMEOUT, STREAM_FINISH_TIMEOUT } from '../../limits.ts'
+import {
+  LIMITED_WAIT,
+  RETIRE_GRACE,
+  SIGNALING_MAX_CANDIDATES,
+  SIGNALING_MAX_FRAME,
+  SIGNALING_TIMEOUT,
+  STREAM_FINISH_TIMEOUT,
+} from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -430,6 +437,65 @@ describe('a remote that breaks the rules of signalling', () => {
     world.run(2 * STREAM_FINISH_TIMEOUT + RETIRE_GRACE + 2_000)
     expect(b.node.connections(a.node.self).flatMap((each) => [...each.streams])).toEqual([])
   })
+})
+
+describe('a remote that wants too much', () => {
+  it('gets two peer connections at a time, however many offers it makes and drops', () => {
+    const { world, network, a, b, circuit } = scene(31)
+    dial(world, a, circuit)
+    world.run(5_000)
+    const [direct] = a.node.connections(b.node.self)
+    expect(direct?.transport).toBe('webrtc')
+    network.peers.length = 0
+    const rtc = network.rtc()
+    for (let i = 0; i < 40; i += 1) {
+      const stream = (direct as Connection).openStream([SIGNALING])
+      listen(stream)
+      const silent = { onCandidate: () => {}, onState: () => {}, onRefused: () => {} }
+      rtc.create({ ...silent, onDescription: (sdp) => stream.write(encodeSignal({ t: 'offer', sdp })) }).makeOffer()
+      world.run(100)
+      stream.abort(new TabmeshError('ERR_STREAM_RESET', 'a test'))
+      world.run(100)
+    }
+    expect(network.peers.filter(({ asked }) => asked.includes('makeAnswer')).length).toBe(2)
+    expect(b.node.connections(a.node.self).length).toBeGreaterThan(0)
+  })
+})
+
+describe('a relay that limits its circuits', () => {
+  const limit = { duration: 120_000, data: 131_072 }
+  const direct: Service = { name: 'direct only', protocols: { '/direct/1': {} }, onStream: (stream) => stream.end() }
+
+  it('is no reason to refuse a stream: it waits for the direct connection', () => {
+    const { world, a, b } = scene(32, { relay: { limit } })
+    b.node.mount(direct)
+    const outcome = outcomeOf<Stream>(world, (done) => a.node.openStream({ peer: b.node.self, addresses: [] }, ['/direct/1'], done))
+    if (!outcome.ok) throw outcome.fault
+    expect(outcome.value.connection.transport).toBe('webrtc')
+  })
+
+  it('is one where no direct connection comes about', () => {
+    const { world, a, b } = scene(33, { relay: { limit }, answers: false })
+    b.node.mount(direct)
+    const began = world.now
+    const outcome = outcomeOf<Stream>(world, (done) => a.node.openStream({ peer: b.node.self, addresses: [] }, ['/direct/1'], done))
+    expect(outcome).toMatchObject({ ok: false, fault: { code: 'ERR_LIMITED_CONNECTION' } })
+    expect(world.now - began).toBeLessThanOrEqual(LIMITED_WAIT + 1_000)
+  })
+})
+
+it('hanging up gives the direct connection up too while it is being made', () => {
+  const { world, a, b, circuit } = scene(34)
+  dial(world, a, circuit)
+  expect(
+    world.run(2_000, () =>
+      a.node.connections(b.node.self).some((each) => [...each.streams].some(({ protocol }) => protocol === SIGNALING)),
+    ),
+  ).toBe(true)
+  a.node.hangUp(b.node.self)
+  world.run(40_000)
+  expect(waysTo(a, b)).toEqual([])
+  expect(waysTo(b, a)).toEqual([])
 })
 
 it('matches /webrtc behind /p2p-circuit only', () => {

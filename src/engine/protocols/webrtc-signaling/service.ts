@@ -10,12 +10,14 @@
  * service (signalling streams) and a transport (`/p2p-circuit/webrtc` addresses). Where both dial at once there are two
  * of each, and each side retires its own.
  *
- * Bounds: SIGNALING_MAX_INBOUND offers of one connection at a time; the rest is the machine's.
+ * Bounds: SIGNALING_MAX_INBOUND offers of one peer being answered at a time, SIGNALING_MAX_LIVE of all; the rest is the
+ * machine's.
  */
 
 import { asTabmeshError, TabmeshError } from '../../../errors.ts'
 import { type Multiaddr, parseMultiaddr, peerIdOf, relayOf } from '../../codec/multiaddr.ts'
-import { SIGNALING_MAX_FRAME, SIGNALING_MAX_INBOUND, SIGNALING_TIMEOUT, STREAM_FINISH_TIMEOUT } from '../../limits.ts'
+import type { PeerId } from '../../codec/peer-id.ts'
+import { SIGNALING_MAX_FRAME, SIGNALING_MAX_INBOUND, SIGNALING_MAX_LIVE, SIGNALING_TIMEOUT, STREAM_FINISH_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Link, Net, Service, Transport } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -35,6 +37,10 @@ export interface WebrtcOptions {
 
 export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport => {
   let net: Net
+  /** Signallings in progress: how to give each up, and with whom. */
+  const live = new Map<(fault: TabmeshError) => void, { readonly peer: PeerId; readonly answering: boolean }>()
+  /** Connections for which a direct one was tried: once is enough, however often the remote introduces itself. */
+  const upgraded = new WeakSet<Connection>()
 
   /** Signals over `stream` until connected; `done` gets the direct link. The returned function gives up. */
   const signal = (
@@ -44,6 +50,8 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
   ): ((fault: TabmeshError) => void) => {
     const { host } = net
     const { connection } = stream
+    // Made first: an address that leaves no room for what is added to it must not fail later.
+    const link = linkTo(connection)
     const machine = new Signaling(role, host.now())
     const frames = new FrameReader(SIGNALING_MAX_FRAME)
 
@@ -70,12 +78,14 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
             // The offerer ends the stream; an answerer that did so first would cut off what js still sends.
             if (role === 'offerer' || remoteEnded) finish()
             else timer = host.after(STREAM_FINISH_TIMEOUT, finish)
-            done({ ok: true, value: { ...linkTo(connection), muxer: muxerOf(connection, peer) } })
+            live.delete(abandon)
+            done({ ok: true, value: { ...link, muxer: muxerOf(connection, peer) } })
             break
           case 'failed':
             timer()
             peer.close()
             stream.abort(output.fault)
+            live.delete(abandon)
             done({ ok: false, fault: output.fault })
             break
         }
@@ -90,12 +100,14 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       machine.handle(input, host.now())
       act()
     }
+    const abandon = (fault: TabmeshError): void => feed({ t: 'giveUp', fault })
     const peer = rtc.create({
       onDescription: (sdp) => feed({ t: 'description', sdp }),
       onCandidate: (json) => feed({ t: 'gathered', json }),
       onState: (state) => feed({ t: 'state', state }),
       onRefused: (cause) => feed({ t: 'refused', cause }),
     })
+    live.set(abandon, { peer: connection.remotePeer, answering: role === 'answerer' })
     // A host's timer may be a little early by the host's own clock.
     const tick = (): void => {
       timer = host.after(Math.max(1, (machine.deadline ?? host.now()) - host.now()), tick)
@@ -126,9 +138,21 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       },
     })
     act()
-    return (fault) => {
-      feed({ t: 'giveUp', fault })
+    return abandon
+  }
+
+  /** One stranger must not make the page hold all the peer connections it can. */
+  const refuseOffer = (from: PeerId): TabmeshError | undefined => {
+    let all = 0
+    let same = 0
+    for (const { peer, answering } of live.values()) {
+      if (!answering) continue
+      all += 1
+      if (peer === from) same += 1
     }
+    return all < SIGNALING_MAX_LIVE && same < SIGNALING_MAX_INBOUND
+      ? undefined
+      : new TabmeshError('ERR_STREAM_LIMIT', `${all} WebRTC offers are being answered, ${same} of them of ${from}`)
   }
 
   const muxerOf = (over: Connection, peer: RtcPeer): Muxer => {
@@ -157,9 +181,21 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
     },
 
     onStream(stream) {
+      const refusal = refuseOffer(stream.connection.remotePeer)
+      if (refusal !== undefined) return stream.abort(refusal)
       signal('answerer', stream, (outcome) => {
         if (outcome.ok) net.accept(outcome.value)
       })
+    },
+
+    onHangUp(peer) {
+      const fault = new TabmeshError('ERR_WEBRTC_FAILED', 'the peer was hung up on')
+      for (const [abandon, signaling] of [...live]) if (signaling.peer === peer) abandon(fault)
+    },
+
+    stop() {
+      const fault = new TabmeshError('ERR_STOPPED', 'this peer is stopped')
+      for (const abandon of [...live.keys()]) abandon(fault)
     },
 
     onIdentify(connection) {
@@ -168,7 +204,8 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       const direct = net.connections(connection.remotePeer).filter((each) => each.direct && each.status === 'open')
       // Both sides dialled: the other one's offer came first.
       if (direct.some((each) => each.proven)) return connection.retire()
-      if (direct.length > 0) return
+      if (direct.length > 0 || upgraded.has(connection)) return
+      upgraded.add(connection)
       // Joins the dial that may have opened this relayed connection; if it fails, the relayed one stays.
       net.dial({ peer: connection.remotePeer, addresses: [webrtcAddress(connection.remoteAddr)] }, () => {})
     },
@@ -185,12 +222,21 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
     dial(address, _net, done) {
       const peer = peerIdOf(address)
       let giveUp = (_fault: TabmeshError): void => {}
+      let wanted = true
       const cancelDial = net.dial({ ...(peer === undefined ? {} : { peer }), addresses: [circuitAddress(address)] }, (outcome) => {
+        if (!wanted) return
         if (!outcome.ok) return done(outcome)
         const stream = outcome.value.openStream([SIGNALING])
-        giveUp = signal('offerer', stream, done)
+        try {
+          giveUp = signal('offerer', stream, done)
+        } catch (cause) {
+          const fault = asTabmeshError(cause, 'ERR_WEBRTC_FAILED', 'signalling could not begin')
+          stream.abort(fault)
+          done({ ok: false, fault })
+        }
       })
       return () => {
+        wanted = false
         cancelDial()
         giveUp(new TabmeshError('ERR_WEBRTC_FAILED', 'the dial was given up'))
       }

@@ -12,9 +12,9 @@
  *
  *   sender                                              receiver
  *     first frame: message, credit = its own grant ──────▶  knows now that the sender obeys credit
- *     ◀────────────────── its first frame: credit = 1 MiB   the grant counts from the stream's first byte
- *     at most 1 MiB of message bytes ────────────────────▶
- *     ◀───────────────────────────────── credit = 256 KiB   so much was read since: the sender may send as much more
+ *     ◀────────────────── its first frame: credit = 512 KiB the grant counts from the stream's first byte
+ *     at most 512 KiB of message bytes ──────────────────▶
+ *     ◀───────────────────────────────── credit = 128 KiB   so much was read since: the sender may send as much more
  *
  *   - The first frame of either side carries its grant, whatever else it carries. A frame with credit alone is only sent
  *     to a remote that has shown the field: older rust takes a frame without message for the end of the stream.

@@ -345,7 +345,7 @@ describe('credit', () => {
     }
     s.gets(new Uint8Array(16_000))
     s.do({ t: 'release', bytes: 16_000 })
-    expect(s.sends()).toEqual(['+272001'])
+    expect(s.sends()).toEqual(['+144001'])
   })
 
   it('holds the sender: ungranted, granted, and more', () => {

@@ -6,16 +6,19 @@
  *      ▲                                                                                                   │
  *      └───────────────── back to credit, once half a window is used; by then the size may grow ───────────┘
  *
- * Bounds. `size` begins at YAMUX_INITIAL_WINDOW and at most doubles with each return, up to YAMUX_MAX_WINDOW and to what
- * the caller has room for.
+ * Bounds. `size` begins at YAMUX_INITIAL_WINDOW and at most doubles with each return, up to the caller's maximum,
+ * YAMUX_MAX_WINDOW unless told, and to what the caller has room for.
  */
 
 import { YAMUX_INITIAL_WINDOW, YAMUX_MAX_WINDOW } from '../../limits.ts'
 
 /** A window grows when it is used up in less than this many round trips: it, and not the reader, may be what slows the stream. */
 const GROWTH_ROUND_TRIPS = 4
+/** A remote that answers pings late must not make its windows grow by it. Milliseconds. */
+const LONGEST_ROUND_TRIP = 1_000
 
 export class ReceiveWindow {
+  readonly #max: number
   size = YAMUX_INITIAL_WINDOW
   /** What the remote may still send. */
   credit = YAMUX_INITIAL_WINDOW
@@ -24,6 +27,11 @@ export class ReceiveWindow {
   #used = 0
   /** When the first byte came since credit was last returned. */
   #since: number | undefined
+
+  /** `max` is how far it may grow. */
+  constructor(max: number = YAMUX_MAX_WINDOW) {
+    this.#max = max
+  }
 
   /** A header announces `bytes`; false when the remote had no credit for them. */
   admit(bytes: number): boolean {
@@ -48,8 +56,8 @@ export class ReceiveWindow {
     if (this.#used * 2 < this.size) return 0
     let returned = this.#used
     const elapsed = now - (this.#since ?? now)
-    if (rtt !== undefined && elapsed * this.size < GROWTH_ROUND_TRIPS * rtt * this.#used) {
-      const growth = Math.max(0, Math.min(this.size, YAMUX_MAX_WINDOW - this.size, room))
+    if (rtt !== undefined && elapsed * this.size < GROWTH_ROUND_TRIPS * Math.min(rtt, LONGEST_ROUND_TRIP) * this.#used) {
+      const growth = Math.max(0, Math.min(this.size, this.#max - this.size, room))
       this.size += growth
       returned += growth
     }

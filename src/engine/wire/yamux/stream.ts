@@ -19,7 +19,7 @@ export class Stream {
   /** Whether the remote opened it. */
   readonly inbound: boolean
   readonly queue = new SendQueue()
-  readonly window = new ReceiveWindow()
+  readonly window: ReceiveWindow
   /** What we may send. */
   credit = YAMUX_INITIAL_WINDOW
   /** Receive credit to tell the remote of. */
@@ -44,7 +44,8 @@ export class Stream {
   inRing = false
   next: Stream | undefined
 
-  constructor(id: number, inbound: boolean) {
+  constructor(id: number, inbound: boolean, maxWindow?: number) {
+    this.window = new ReceiveWindow(maxWindow)
     this.id = id
     this.inbound = inbound
     this.synDue = !inbound

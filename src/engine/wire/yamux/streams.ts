@@ -15,6 +15,8 @@ export interface StreamLimits {
   readonly maxInbound?: number
   readonly maxOutbound?: number
   readonly maxUnacked?: number
+  /** Bytes that one stream's receive window may grow to; YAMUX_MAX_WINDOW if absent. */
+  readonly maxWindow?: number
 }
 
 export class Streams {
@@ -29,6 +31,7 @@ export class Streams {
   readonly #maxInbound: number
   readonly #maxOutbound: number
   readonly #maxUnacked: number
+  readonly #maxWindow: number | undefined
   readonly #byId = new Map<number, Stream>()
   readonly #waiting: Stream[] = []
   #nextId: number
@@ -43,6 +46,7 @@ export class Streams {
     this.#maxInbound = limits.maxInbound ?? YAMUX_MAX_INBOUND
     this.#maxOutbound = limits.maxOutbound ?? YAMUX_MAX_OUTBOUND
     this.#maxUnacked = limits.maxUnacked ?? YAMUX_MAX_UNACKED
+    this.#maxWindow = limits.maxWindow
   }
 
   get size(): number {
@@ -71,7 +75,7 @@ export class Streams {
 
   /** One of ours. It may have to wait before it begins. */
   open(): Stream {
-    const stream = new Stream(this.#nextId, false)
+    const stream = new Stream(this.#nextId, false, this.#maxWindow)
     this.#nextId += 2
     this.#add(stream)
     stream.waiting = true
@@ -82,7 +86,7 @@ export class Streams {
 
   /** One of the remote's. */
   accept(id: number): Stream {
-    const stream = new Stream(id, true)
+    const stream = new Stream(id, true, this.#maxWindow)
     this.#inbound++
     this.#add(stream)
     this.#events.push({ t: 'stream', id })
