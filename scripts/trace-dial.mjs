@@ -110,13 +110,17 @@ const trace = async (outDir, address) => {
   let onToConnection
   let dialling = false
   const post = MessagePort.prototype.postMessage
-  /** @param {unknown} message @param {readonly import('node:worker_threads').TransferListItem[]} [transfer] */
-  MessagePort.prototype.postMessage = function (message, transfer) {
-    if (dialling && Object(message).t === 'connection:open') onToConnection ??= takeCoverage(session, outDir)
-    return post.call(this, message, transfer)
+  /** @this {MessagePort} @param {unknown[]} args */
+  const traced = function (...args) {
+    if (dialling && Object(args[0]).t === 'connection:open') onToConnection ??= takeCoverage(session, outDir)
+    return Reflect.apply(post, this, args)
   }
+  Object.assign(MessagePort.prototype, { postMessage: traced })
   class TracedSocket extends WebSocket {
-    /** @param {Uint8Array} bytes */
+    /**
+     * @override
+     * @param {Uint8Array} bytes
+     */
     send(bytes) {
       if (dialling) toFirstByte ??= takeCoverage(session, outDir)
       super.send(bytes)

@@ -224,8 +224,9 @@ export class Peer extends EventTarget {
         this.#connections.set(event.info.id, event.info)
         return this.#emit('connection:open', event.info)
       case 'connection:change':
-        if (this.#connections.has(event.info.id)) this.#connections.set(event.info.id, event.info)
-        return
+        if (!this.#connections.has(event.info.id)) return
+        this.#connections.set(event.info.id, event.info)
+        return this.#emit('connection:change', event.info)
       case 'connection:close':
         this.#connections.delete(event.info.id)
         return this.#emit('connection:close', { ...event.info, error: inflate(event.error) })
@@ -244,7 +245,11 @@ export class Peer extends EventTarget {
         this.#protocols = event.protocols
         return
       case 'relay:reserved':
-        return this.#emit('relay:reserved', { relay: event.relay, addresses: event.addresses, expires: event.expires })
+        return this.#emit('relay:reserved', {
+          relay: event.relay,
+          addresses: event.addresses.map((address) => `${address}/p2p/${this.id}`),
+          expires: event.expires,
+        })
       case 'relay:lost':
         return this.#emit('relay:lost', { relay: event.relay, error: inflate(event.error) })
       case 'error': {

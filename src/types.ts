@@ -127,8 +127,11 @@ export interface PeerEvents {
   'peer:disconnect': { peer: string }
   'peer:identify': { peer: string; protocols: readonly string[]; addresses: readonly string[]; agent: string; connection: ConnectionInfo }
   'connection:open': ConnectionInfo
+  /** Its streams, its round trip or what it is used for have changed; at most ten times a second. */
+  'connection:change': ConnectionInfo
   'connection:close': ConnectionInfo & { error: TabmeshError | undefined }
   'addresses:change': { addresses: readonly string[] }
+  /** `addresses` are what others can dial us at through it, `expires` Unix milliseconds. */
   'relay:reserved': { relay: string; addresses: readonly string[]; expires: number }
   'relay:lost': { relay: string; error: TabmeshError | undefined }
   error: TabmeshError

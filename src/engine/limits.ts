@@ -93,8 +93,8 @@ export const RTC_FIN_ACK_BRIEF = 500
 /** Streams that the remote may hold open on one WebRTC connection. */
 export const RTC_MAX_INBOUND = 256
 /**
- * Credit of a stream towards a peer that knows our flow control: 5 MB/s at a round trip of 100 ms. More makes it slower where the path is
- * short: SCTP's slow start then overruns the sockets' buffers, and a new connection limps for seconds (bench: 27 MB/s; 15 with 1 MiB, 4 with 2).
+ * Credit of a stream towards a peer that knows our flow control: 5 MB/s at a round trip of 100 ms. With more, a new connection is slower
+ * where the path is short: its first 16 MB between two pages went at 26 MB/s, and at 15 with 1 MiB (medians of 6, taken in turns).
  */
 export const RTC_CREDIT = 512 * KiB
 /** What may be sent before the remote has shown whether it knows flow control; also the least that is ever granted. */
@@ -118,7 +118,7 @@ export const STREAMS_MAX_INBOUND = 32
 // ── WebSocket (specs: websockets/README.md) ────────────────────────────────────────────────────────────────────
 /** `bufferedAmount` at which a writer waits: with the poll below some 100 MB/s, more than a socket of a page carries. */
 export const WS_SEND_BUFFER = 1 * MiB
-/** How often a page looks, at the least, whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
+/** How often a page looks whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
 export const WS_DRAIN_POLL = 10
 /** Received bytes not yet used at which a socket of Node is paused. */
 export const WS_RECEIVE_WINDOW = 256 * KiB

@@ -203,6 +203,16 @@ describe('what goes wrong has a code', () => {
   })
 })
 
+it('two that stop at the same time both stop, and free their port', async () => {
+  const server = await listening()
+  const client = await peer()
+  await client.dial(server.addresses)
+  const port = server.addresses[0]?.split('/')[4]
+  await Promise.all([server.stop(), client.stop()])
+  const next = await peer({ listen: [`/ip4/127.0.0.1/tcp/${port}/ws`] })
+  await until(() => next.addresses.length > 0)
+})
+
 it('keeps a given key', async () => {
   const { newIdentity } = await import('./identity.ts')
   const { encodePrivateKey } = await import('../engine/codec/keys.ts')

@@ -178,7 +178,9 @@ const acceptSockets = (server: Server, path: string, { accept, trustProxy = fals
     /** Resolves when all are closed. */
     async end() {
       clearInterval(pings)
-      const gone = [...open.keys()].map((socket) => new Promise((done) => socket.once('close', done)))
+      // One that is telling of its close right now tells nobody who comes to listen meanwhile.
+      const going = [...open.keys()].filter((socket) => socket.readyState !== socket.CLOSED)
+      const gone = going.map((socket) => new Promise((done) => socket.once('close', done)))
       for (const { channel } of open.values()) channel.end()
       await Promise.all(gone)
     },

@@ -88,14 +88,10 @@ const carry = (socket: WebSocket, host: Pick<Host, 'after'>): WebSocketChannel =
     },
     send: (bytes) => socket.send(bytes as Uint8Array<ArrayBuffer>),
     watch(check) {
-      // A fast link has drained within a millisecond and must not be kept waiting; a slow one is looked at less and less often.
-      let wait = 1
       const look = (): void => {
-        if (check()) return
-        wait = Math.min(2 * wait, WS_DRAIN_POLL)
-        host.after(wait, look)
+        if (!check()) host.after(WS_DRAIN_POLL, look)
       }
-      host.after(wait, look)
+      host.after(WS_DRAIN_POLL, look)
     },
     close: (code, reason) => socket.close(pageCode(code), reason),
     drop(code, reason) {

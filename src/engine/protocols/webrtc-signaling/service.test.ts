@@ -15,7 +15,7 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
-import { type FakeNetwork, fakeNetwork } from '../../testing/fake-peer-connection.ts'
+import { fakeNetwork } from '../../testing/fake-peer-connection.ts'
 import { property } from '../../testing/property.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import type { Outcome } from '../../wire/conversation.ts'
@@ -49,7 +49,7 @@ interface Tab extends WorldNode {
 
 interface Scene {
   readonly world: World
-  readonly network: FakeNetwork
+  readonly network: ReturnType<typeof fakeNetwork>
   readonly relay: WorldNode
   readonly a: Tab
   readonly b: Tab
