@@ -82,6 +82,18 @@ export const RTC_MAX_RECEIVED = 257 * KiB
 /** `bufferedAmount` at which a writer waits: two round trips' worth at 40 MB/s, well below Chromium's 16 MiB limit. */
 export const RTC_SEND_BUFFER = 1 * MiB
 /**
+ * Unsent bytes of all channels of one connection together. Chromium's SCTP sends as fast as its window allows, and its
+ * packet socket drops what is over 256 KiB at a time (IpcPacketSocket): 30 streams of 100 kB at once then stood still for 4
+ * to 10 s of retransmission time-outs, and take 0.2 to 0.5 s with this bound.
+ */
+export const RTC_SEND_TOTAL = 192 * KiB
+/** At this much unsent a channel says that it takes more. */
+export const RTC_LOW_WATER = 64 * KiB
+/** What one stream sends before the next one has its turn. */
+export const RTC_TURN = 64 * KiB
+/** How often a connection that is full looks again: channels with little unsent say nothing when it is gone. */
+export const RTC_DRAIN_POLL = 4
+/**
  * What a sender without flow control may have in our memory per stream before it is reset. js sends as fast as SCTP takes it, and a page
  * that is busy for a quarter of a second has 4 MiB waiting; all streams together are bound by RTC_MAX_UNREAD.
  */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { concat, fromUtf8, utf8 } from '../engine/codec/bytes.ts'
-import { RTC_SEND_BUFFER } from '../engine/limits.ts'
+import { RTC_LOW_WATER, RTC_SEND_BUFFER } from '../engine/limits.ts'
 import type { Channel } from '../engine/wire/channel.ts'
 import { TabmeshError } from '../errors.ts'
 import { DataChannel } from './data-channel.ts'
@@ -95,7 +95,7 @@ describe('a data channel of this thread', () => {
     native.bufferedAmount = native.bufferedAmountLowThreshold
     native.onbufferedamountlow?.()
     expect(log).toEqual(['drain'])
-    expect(channel.credit).toBe(RTC_SEND_BUFFER / 2)
+    expect(channel.credit).toBe(RTC_SEND_BUFFER - RTC_LOW_WATER)
   })
 
   it('closes behind what was written, and is over when the browser says so', () => {

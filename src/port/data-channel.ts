@@ -9,7 +9,7 @@
  * the framing above grants credit.
  */
 
-import { RTC_SEND_BUFFER } from '../engine/limits.ts'
+import { RTC_LOW_WATER, RTC_SEND_BUFFER } from '../engine/limits.ts'
 import { type Channel, Inlet, type Sink } from '../engine/wire/channel.ts'
 import { TabmeshError } from '../errors.ts'
 
@@ -81,7 +81,7 @@ export class DataChannel implements Channel {
     if (this.#over) return channel.close()
     this.#native = channel
     channel.binaryType = 'arraybuffer'
-    channel.bufferedAmountLowThreshold = RTC_SEND_BUFFER / 2
+    channel.bufferedAmountLowThreshold = RTC_LOW_WATER
     channel.onmessage = ({ data }: MessageEvent<unknown>) => {
       if (data instanceof ArrayBuffer) this.#inlet.push(new Uint8Array(data))
     }

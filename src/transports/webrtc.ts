@@ -11,7 +11,7 @@
  * Bounds: MAX_CONNECTIONS peer connections; over a bridge RTC_SEND_BUFFER bytes, accounted for by the engine's end.
  */
 
-import { RTC_SEND_BUFFER } from '../engine/limits.ts'
+import { RTC_LOW_WATER } from '../engine/limits.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
 import type { BridgeCommand, BridgeNews } from '../port/data-channel.ts'
 import type { RtcCommand, RtcNews } from '../port/messages.ts'
@@ -193,7 +193,7 @@ const bridge = (channel: RTCDataChannel, port: MessagePort): void => {
     tell(sent)
   }
   channel.binaryType = 'arraybuffer'
-  channel.bufferedAmountLowThreshold = RTC_SEND_BUFFER / 2
+  channel.bufferedAmountLowThreshold = RTC_LOW_WATER
   channel.onmessage = ({ data }: MessageEvent<unknown>) => {
     if (data instanceof ArrayBuffer) tell(data, [data])
   }

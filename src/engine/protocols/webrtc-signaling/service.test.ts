@@ -15,7 +15,7 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
-import { fakeNetwork } from '../../testing/fake-peer-connection.ts'
+import { type FakeNetwork, fakeNetwork } from '../../testing/fake-peer-connection.ts'
 import { property } from '../../testing/property.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import type { Outcome } from '../../wire/conversation.ts'

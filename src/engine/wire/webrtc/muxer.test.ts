@@ -10,6 +10,7 @@ import {
   RTC_MAX_MESSAGE,
   RTC_RECEIVE_BUFFER,
   RTC_SEND_BUFFER,
+  RTC_SEND_TOTAL,
   RTC_UNGRANTED,
 } from '../../limits.ts'
 import { FakeClock, type FakePath, type FakeRtc, fakeRtcPair } from '../../testing/fake-rtc.ts'
@@ -315,6 +316,29 @@ describe('the WebRTC muxer', () => {
     expect(b.streams[0]?.bytes).toBe(10_000_000)
   })
 
+  it('many streams at once fill the connection no more than one does, and each has its turn', () => {
+    const { clock, a, b } = connected({ path: { latency: 5, bytesPerMs: 10_000 } })
+    let most = 0
+    const readers: Reader[] = []
+    clock.run(1, () => {
+      for (let i = 0; i < 30; i += 1) {
+        const reader = new Reader(a.muxer.open())
+        readers.push(reader)
+        reader.channel.write(new Uint8Array(100_000))
+        reader.channel.end()
+      }
+    })
+    for (let ms = 0; ms < 600; ms += 1) {
+      clock.run(1)
+      const unsent = [...a.rtc.channels].reduce((sum, channel) => sum + channel.buffered, 0)
+      most = Math.max(most, unsent)
+    }
+    expect(b.streams.map(({ bytes }) => bytes)).toEqual(readers.map(() => 100_000))
+    expect(most).toBeGreaterThan(0)
+    // One message over, for the one that was begun.
+    expect(most).toBeLessThanOrEqual(RTC_SEND_TOTAL + 2 * RTC_MAX_MESSAGE)
+  })
+
   it('a remote without flow control is held by its channel alone, and reset when it floods', () => {
     const { clock, rtc, remote, streams, muxer } = facingRemote()
     const channel = remote.openChannel()
@@ -322,6 +346,7 @@ describe('the WebRTC muxer', () => {
     clock.run(20, () => channel.write(framed('old')))
     const reader = streams[0] as Reader
     clock.run(20, () => reader.channel.write(new Uint8Array(3_000_000)))
+    clock.run(200)
     expect(rtc.bytesSent).toBeGreaterThan(3_000_000)
     reader.greedy = false
     clock.run(100, () => {

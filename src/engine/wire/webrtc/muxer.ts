@@ -13,7 +13,7 @@
 
 import { TabmeshError } from '../../../errors.ts'
 import type { Cancel, Host } from '../../host.ts'
-import { RTC_CLOSE_TIMEOUT, RTC_FIN_ACK_BRIEF, RTC_FIN_ACK_TIMEOUT, RTC_MAX_INBOUND } from '../../limits.ts'
+import { RTC_CLOSE_TIMEOUT, RTC_DRAIN_POLL, RTC_FIN_ACK_BRIEF, RTC_FIN_ACK_TIMEOUT, RTC_MAX_INBOUND, RTC_SEND_TOTAL } from '../../limits.ts'
 import type { Channel, Sink } from '../channel.ts'
 import { Inlet } from '../channel.ts'
 import type { Muxer, MuxerSink } from '../muxer.ts'
@@ -56,6 +56,11 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   /** Streams to flush at the end of the turn. */
   #due: StreamChannel[] = []
   #deferred = false
+  /** Streams whose data channels hold bytes that are not on their way yet, and those that wait for room. */
+  readonly #unsent = new Set<StreamChannel>()
+  readonly #blocked = new Set<StreamChannel>()
+  #cancelPoll: Cancel | undefined
+  #hurried = false
   readonly #flushAll = (): void => this.#flush()
   /** The earliest deadline that the timer is set for. */
   #alarmAt = Number.POSITIVE_INFINITY
@@ -86,7 +91,10 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
 
   close(): void {
     if (this.#state !== 'open') return
-    this.#flush()
+    // What was written and ended leaves now, whatever room there is: nobody comes back to it.
+    this.#hurried = true
+    for (const stream of this.#streams) this.schedule(stream)
+    while (this.#due.length > 0) this.#flush()
     this.#state = 'closing'
     for (const stream of [...this.#streams]) stream.handle({ t: 'retire', fault: gone() })
     this.#flush()
@@ -133,6 +141,37 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     return this.#host.now()
   }
 
+  get room(): number {
+    if (this.#hurried) return Number.POSITIVE_INFINITY
+    let unsent = 0
+    for (const stream of this.#unsent) {
+      const bytes = stream.unsent
+      if (bytes > 0) unsent += bytes
+      else this.#unsent.delete(stream)
+    }
+    return RTC_SEND_TOTAL - unsent
+  }
+
+  queued(stream: StreamChannel): void {
+    if (this.#streams.has(stream)) this.#unsent.add(stream)
+  }
+
+  block(stream: StreamChannel): void {
+    this.#blocked.add(stream)
+    this.#cancelPoll ??= this.#host.after(RTC_DRAIN_POLL, () => {
+      this.#cancelPoll = undefined
+      this.drained()
+    })
+  }
+
+  /** In the order in which they came to wait: each has its turn. */
+  drained(): void {
+    if (this.#blocked.size === 0) return
+    const blocked = [...this.#blocked]
+    this.#blocked.clear()
+    for (const stream of blocked) this.schedule(stream)
+  }
+
   schedule(stream: StreamChannel): void {
     if (stream.scheduled) return
     stream.scheduled = true
@@ -151,6 +190,8 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   }
 
   forget(stream: StreamChannel): void {
+    this.#unsent.delete(stream)
+    this.#blocked.delete(stream)
     if (!this.#streams.delete(stream)) return
     if (stream.inbound) this.#inbound--
     if (this.#state === 'closing' && this.#streams.size === 0) this.#host.defer(() => this.#finish(undefined))
@@ -190,6 +231,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     this.#state = 'closed'
     this.#cancelAlarm()
     this.#cancelClose()
+    this.#cancelPoll?.()
     for (const stream of [...this.#streams]) stream.handle({ t: 'gone', fault: fault ?? gone() })
     this.#due = []
     this.#rtc.close()

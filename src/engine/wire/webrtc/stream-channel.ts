@@ -9,6 +9,7 @@
  */
 
 import type { TabmeshError } from '../../../errors.ts'
+import { RTC_SEND_BUFFER, RTC_TURN } from '../../limits.ts'
 import type { Channel, Sink } from '../channel.ts'
 import { Inlet } from '../channel.ts'
 import type { RtcStream, StreamInput } from './stream.ts'
@@ -16,6 +17,14 @@ import type { RtcStream, StreamInput } from './stream.ts'
 /** What a stream needs of its connection. */
 export interface StreamOwner {
   now(): number
+  /** Bytes that the connection's channels may still take together. */
+  readonly room: number
+  /** `stream` has bytes in its data channel that are not on their way yet. */
+  queued(stream: StreamChannel): void
+  /** `stream` has more to send than there is room for. */
+  block(stream: StreamChannel): void
+  /** A data channel takes more. */
+  drained(): void
   /** Calls `flush` of `stream` at the end of the turn. */
   schedule(stream: StreamChannel): void
   /** `deadline` has changed. */
@@ -59,6 +68,11 @@ export class StreamChannel implements Channel, Sink {
 
   get over(): boolean {
     return this.#hungUp
+  }
+
+  /** Bytes in the data channel that are not on their way yet. */
+  get unsent(): number {
+    return RTC_SEND_BUFFER - this.#lower.credit
   }
 
   /** Received bytes that the reader has not released. */
@@ -105,7 +119,9 @@ export class StreamChannel implements Channel, Sink {
   }
 
   onDrain(): void {
-    if (!this.#hungUp) this.#owner.schedule(this)
+    if (this.#hungUp) return
+    this.#owner.schedule(this)
+    this.#owner.drained()
   }
 
   onEnd(): void {
@@ -139,11 +155,17 @@ export class StreamChannel implements Channel, Sink {
 
   #send(): void {
     const now = this.#owner.now()
-    for (;;) {
-      const message = this.#machine.transmit(this.#lower.credit, now)
-      if (message === undefined) return
+    let sent = 0
+    while (sent < RTC_TURN) {
+      const message = this.#machine.transmit(Math.min(this.#lower.credit, this.#owner.room), now)
+      if (message === undefined) break
+      sent += message.length
       this.#lower.write(message)
+      this.#owner.queued(this)
     }
+    if (this.#hungUp || !this.#machine.wants) return
+    if (this.#owner.room <= 0) this.#owner.block(this)
+    else if (sent >= RTC_TURN) this.#owner.schedule(this)
   }
 
   /** Hands on what the machine has; what the user does meanwhile is handed on by the call that is already doing so. */

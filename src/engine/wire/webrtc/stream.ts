@@ -91,6 +91,11 @@ export class RtcStream {
     return Math.min(this.#outflow.room, room) - this.#outbox.size
   }
 
+  /** Whether `transmit` would have data for a channel with room. */
+  get wants(): boolean {
+    return this.#outbox.size > 0 && this.#outflow.room > 0 && !this.#over
+  }
+
   /** Whether the application has been told of the close, and only acknowledgements are waited for. */
   get lingering(): boolean {
     return this.#closed && !this.#over
