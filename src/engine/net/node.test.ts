@@ -5,33 +5,18 @@ import { parseMultiaddr } from '../codec/multiaddr.ts'
 import { frame } from '../codec/varint.ts'
 import { identifyService } from '../protocols/identify/service.ts'
 import { pingService } from '../protocols/ping/service.ts'
+import { echo } from '../testing/echo.ts'
 import { World, type WorldNode } from '../testing/world.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { Connection } from './connection.ts'
 import type { Service, Transport } from './service.ts'
 import type { Stream } from './stream.ts'
 
-const echo: Service = {
-  name: 'echo',
-  protocols: { '/echo/1': {} },
-  onStream(stream) {
-    stream.attach({
-      onData(bytes) {
-        const { length } = bytes
-        stream.write(bytes)
-        stream.release(length)
-      },
-      onEnd: () => stream.end(),
-      onClose: () => {},
-    })
-  },
-}
-
 const peers = (seed: number): { world: World; a: WorldNode; b: WorldNode; ping: ReturnType<typeof pingService> } => {
   const world = new World(seed)
   const ping = pingService()
   const a = world.node(() => ({ services: [identifyService(), ping] }))
-  const b = world.node(() => ({ services: [identifyService(), pingService(), echo] }))
+  const b = world.node(() => ({ services: [identifyService(), pingService(), echo()] }))
   return { world, a, b, ping }
 }
 

@@ -7,28 +7,13 @@ import type { Connection } from '../../net/connection.ts'
 import { Node } from '../../net/node.ts'
 import type { NetEvent, Service, Transport } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
+import { echo } from '../../testing/echo.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import { type Conversation, converse, type Outcome } from '../../wire/conversation.ts'
 import { identifyService } from '../identify/service.ts'
 import { type RelayServer, type RelayServerOptions, relayServer } from './hop.ts'
 import { HOP, HopMessage, HopType, readMessage, STOP, Status, StopMessage, StopType } from './messages.ts'
 import { type RelayClient, type RelayClientOptions, relayClient } from './service.ts'
-
-const echo = (): Service => ({
-  name: 'echo',
-  protocols: { '/echo/1': {} },
-  onStream(stream) {
-    stream.attach({
-      onData(bytes) {
-        const { length } = bytes
-        stream.write(bytes)
-        stream.release(length)
-      },
-      onEnd: () => stream.end(),
-      onClose: () => {},
-    })
-  },
-})
 
 interface RelayNode extends WorldNode {
   readonly server: RelayServer

@@ -15,6 +15,7 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
+import { echo } from '../../testing/echo.ts'
 import { type FakeNetwork, fakeNetwork } from '../../testing/fake-peer-connection.ts'
 import { property } from '../../testing/property.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
@@ -25,22 +26,6 @@ import { type RelayServerOptions, relayServer } from '../relay/hop.ts'
 import { type RelayClient, relayClient } from '../relay/service.ts'
 import { encodeSignal, SIGNALING } from './messages.ts'
 import { webrtcService } from './service.ts'
-
-const echo = (): Service => ({
-  name: 'echo',
-  protocols: { '/echo/1': { allowLimited: true } },
-  onStream(stream) {
-    stream.attach({
-      onData(bytes) {
-        const { length } = bytes
-        stream.write(bytes)
-        stream.release(length)
-      },
-      onEnd: () => stream.end(),
-      onClose: () => {},
-    })
-  },
-})
 
 interface Tab extends WorldNode {
   readonly ping: PingService
@@ -67,7 +52,7 @@ const scene = (seed: number, options: { relay?: RelayServerOptions; answers?: bo
     const ping = pingService()
     const client = relayClient({ relays: [relay.address], webrtc: true })
     const webrtc = webrtcService({ rtc: network.rtc(), ping: ping.ping })
-    const services = [identifyService(), ping, client, echo(), ...(speaks ? [webrtc] : [])]
+    const services = [identifyService(), ping, client, echo({ allowLimited: true }), ...(speaks ? [webrtc] : [])]
     return { ...world.node(() => ({ services, transports: [client, ...(speaks ? [webrtc] : [])] })), ping, client }
   }
   const a = tab()

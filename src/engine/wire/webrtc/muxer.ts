@@ -14,8 +14,8 @@
 import { TabmeshError } from '../../../errors.ts'
 import type { Cancel, Host } from '../../host.ts'
 import { RTC_CLOSE_TIMEOUT, RTC_DRAIN_POLL, RTC_FIN_ACK_BRIEF, RTC_FIN_ACK_TIMEOUT, RTC_MAX_INBOUND, RTC_SEND_TOTAL } from '../../limits.ts'
-import type { Channel, Sink } from '../channel.ts'
-import { Inlet } from '../channel.ts'
+import type { Channel } from '../channel.ts'
+import { closedChannel } from '../channel.ts'
 import type { Muxer, MuxerSink } from '../muxer.ts'
 import type { Budget } from './flow.ts'
 import { controlFrame, RESET } from './framing.ts'
@@ -255,18 +255,3 @@ const discard = (channel: Channel): void =>
     onEnd: () => {},
     onClose: () => {},
   })
-
-/** A stream of a connection that is no more. */
-const closedChannel = (fault: TabmeshError): Channel => {
-  const inlet = new Inlet()
-  inlet.close(fault)
-  return {
-    credit: 0,
-    write: () => {},
-    end: () => {},
-    abort: () => {},
-    attach: (sink: Sink) => inlet.attach(sink),
-    detach: (rest) => inlet.detach(rest),
-    release: () => {},
-  }
-}
