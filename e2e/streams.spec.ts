@@ -124,8 +124,8 @@ test('many streams at a time keep their bytes apart', async ({ openPage, relay }
     const echoes = await Promise.all(
       Array.from({ length: 30 }, async (_, seed) => {
         const stream = await peer.openStream(id, '/echo/1')
-        const [sent, received] = await Promise.all([e2e.send(stream, 20_000 + seed, seed + 1), e2e.receive(stream)])
-        return sent.hash === received.hash && received.bytes === 20_000 + seed
+        const [sent, received] = await Promise.all([e2e.send(stream, 100_000 + seed, seed + 1), e2e.receive(stream)])
+        return sent.hash === received.hash && received.bytes === 100_000 + seed
       }),
     )
     return echoes.filter((right) => !right).length
