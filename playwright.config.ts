@@ -1,5 +1,5 @@
 import { defineConfig } from 'playwright/test'
-import { findChromium } from './scripts/chromium.mjs'
+import { chromiumFlags, findChromium } from './scripts/chromium.mjs'
 
 const executablePath = findChromium()
 if (executablePath === undefined) throw new Error('No Chromium here: `npm run test:e2e` finds or installs one')
@@ -23,16 +23,7 @@ export default defineConfig({
     trace: 'retain-on-failure',
     launchOptions: {
       executablePath,
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        // Host candidates by address: where nothing answers mDNS, names under .local lead nowhere.
-        '--disable-features=WebRtcHideLocalIpsWithMdns',
-      ],
+      args: chromiumFlags,
     },
   },
 })

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright'
 import { spawnJsPeer } from '../e2e/peers/js/client.mjs'
 import { buildJsPage } from '../e2e/peers/js/page/build.mjs'
+import { chromiumFlags } from '../scripts/chromium.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const READY_TIMEOUT = 30_000
@@ -24,17 +25,6 @@ const STOP_TIMEOUT = 5_000
  * @typedef {{ call: (name: string, ...args: unknown[]) => Promise<any>, close: () => Promise<void> }} Page
  * @typedef {{ peerId: string, address: string }} Remote
  */
-
-const chromiumFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  // Host candidates by address: where nothing answers mDNS, names under .local lead nowhere.
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
-]
 
 /** `js` is whether js-libp2p can be had. @param {{ dist: string, chromiumPath: string, js: boolean }} options */
 export const openLab = async ({ dist, chromiumPath, js }) => {

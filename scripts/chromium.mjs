@@ -57,6 +57,18 @@ const runs = (path) => {
   return status === 0 && /\d+\.\d+/.test(stdout)
 }
 
+/** What every test and benchmark starts it with. */
+export const chromiumFlags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // Host candidates by address: where nothing answers mDNS, names under .local lead nowhere.
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
+]
+
 /**
  * The path of a Chromium that runs, or undefined. Throws where CHROMIUM_PATH names something else.
  *

@@ -12,6 +12,7 @@ import { extname, join, normalize } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { chromium } from 'playwright'
+import { chromiumFlags } from '../../scripts/chromium.mjs'
 import { spawnJsPeer } from '../peers/js/client.mjs'
 import { buildJsPage } from '../peers/js/page/build.mjs'
 import { startOurPeer } from './our-peer.mjs'
@@ -120,17 +121,6 @@ export const openLab = async ({ dist, chromiumPath }) => {
     throw error
   }
 }
-
-const chromiumFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  // Host candidates by address: where nothing answers mDNS, names under .local lead nowhere.
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
-]
 
 const contentTypes = /** @type {Record<string, string>} */ ({ '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' })
 

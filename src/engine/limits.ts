@@ -6,11 +6,11 @@
 const KiB = 1024
 const MiB = 1024 * KiB
 
-// ── codecs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── codecs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 /** A relayed WebTransport address with two certhashes takes 250; an http-path may be long. go has no bound, frames do. */
 export const MULTIADDR_MAX_BYTES = 2 * KiB
 
-// ── multistream-select ─────────────────────────────────────────────────────────────────────────────────────────
+// ── multistream-select ───────────────────────────────────────────────────────────────────────────────────────────
 /** go and js refuse longer lines; a protocol name is a path, not a document. */
 export const MSS_MAX_LINE = 1024
 /** A remote that proposes more than this is not negotiating. */
@@ -18,7 +18,7 @@ export const MSS_MAX_ROUNDS = 64
 /** js gives 10 s, go 15: the shorter one fails before the remote does, with our message. */
 export const MSS_TIMEOUT = 10_000
 
-// ── upgrade ────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── upgrade and dial ─────────────────────────────────────────────────────────────────────────────────────────────
 /** Security and muxer together. */
 export const UPGRADE_TIMEOUT = 10_000
 /** One dial, all its addresses. */
@@ -27,8 +27,10 @@ export const DIAL_TIMEOUT = 30_000
 export const DIAL_ADDRESS_TIMEOUT = 10_000
 /** Addresses tried for one peer: more is a flood, not a choice. */
 export const DIAL_MAX_ADDRESSES = 25
+/** One address is tried alone this long before the next one starts beside it (Happy Eyeballs, RFC 8305 §5). */
+export const DIAL_HEAD_START = 250
 
-// ── Noise (specs: noise/README.md) ─────────────────────────────────────────────────────────────────────────────
+// ── Noise (specs: noise/README.md) ───────────────────────────────────────────────────────────────────────────────
 /** A Noise message's length is 16 bits (Noise §3). */
 export const NOISE_MAX_MESSAGE = 65_535
 /** Less the tag. */
@@ -38,7 +40,7 @@ export const NOISE_MAX_MUXERS = 100
 /** Certificate hashes read from one: a WebTransport server has two or three certificates at a time. */
 export const NOISE_MAX_CERTHASHES = 32
 
-// ── yamux (specs: yamux/README.md) ─────────────────────────────────────────────────────────────────────────────
+// ── yamux (specs: yamux/README.md) ───────────────────────────────────────────────────────────────────────────────
 /** Credit that each direction of a stream begins with (specification: 256 KiB). */
 export const YAMUX_INITIAL_WINDOW = 256 * KiB
 /** go and js grow to the same; more buys nothing at a page's speeds. */
@@ -74,7 +76,7 @@ export const YAMUX_GO_AWAY_TIMEOUT = 1_000
 /** Bytes taken from the machine for one gathered write. */
 export const YAMUX_PULL = 256 * KiB
 
-// ── streams on native muxers (specs: webrtc/README.md) ─────────────────────────────────────────────────────────
+// ── streams on native muxers (specs: webrtc/README.md) ───────────────────────────────────────────────────────────
 /** One data-channel message with its length prefix; the specification's bound, whatever SCTP negotiated. */
 export const RTC_MAX_MESSAGE = 16 * KiB
 /** go sends up to 257 KiB: be liberal in what is accepted. */
@@ -118,7 +120,7 @@ export const RTC_MAX_UNREAD = 128 * MiB
 /** A connection that closes waits this long for its last FIN_ACKs: a round trip, even a slow one, and not a dead peer. */
 export const RTC_CLOSE_TIMEOUT = 1_000
 
-// ── connections and streams ────────────────────────────────────────────────────────────────────────────────────
+// ── connections, streams, peers ──────────────────────────────────────────────────────────────────────────────────
 /** A page: browsers allow some 500 peer connections and 255 sockets. The relay sets its own. */
 export const CONNECTIONS_MAX = 100
 export const CONNECTIONS_MAX_PER_PEER = 8
@@ -126,8 +128,24 @@ export const CONNECTIONS_MAX_PER_PEER = 8
 export const CONNECTIONS_MAX_PENDING_INBOUND = 32
 /** Streams of one protocol on one connection that the remote may have open, unless the service says otherwise. */
 export const STREAMS_MAX_INBOUND = 32
+/** Circuits from one announced peer that are being secured: more is no impatience. */
+export const PENDING_PER_SOURCE = 4
+/** How long a stream waits for the direct connection where only a limited one is open: longer than ICE takes, where it works. */
+export const LIMITED_WAIT = 15_000
+/** A relayed connection that a direct one replaced stays this long after its last stream, for streams still on their way. */
+export const RETIRE_GRACE = 1_000
+/** A remote has this long to end a stream whose conversation is over. */
+export const STREAM_FINISH_TIMEOUT = 10_000
+/** Orderly closing at `stop`: what has not closed by then is cut. */
+export const STOP_TIMEOUT = 2_000
+/** Peers remembered: the least recently seen go first. */
+export const PEER_STORE_MAX = 1_000
+/** Addresses remembered for one peer. */
+export const PEER_STORE_MAX_ADDRESSES = 25
+/** Names of protocols that metrics keep apart: an application has tens. */
+export const METRICS_MAX_PROTOCOLS = 256
 
-// ── WebSocket (specs: websockets/README.md) ────────────────────────────────────────────────────────────────────
+// ── WebSocket (specs: websockets/README.md) ──────────────────────────────────────────────────────────────────────
 /** `bufferedAmount` at which a writer waits: with the poll below some 100 MB/s, more than a socket of a page carries. */
 export const WS_SEND_BUFFER = 1 * MiB
 /** How often a page looks whether `bufferedAmount` has fallen, for there is no event; js looks as often. */
@@ -147,11 +165,11 @@ export const WS_CLOSE_TIMEOUT = 2_000
 /** The HTTP request that becomes a WebSocket, headers and all; slower ones hold sockets open for nothing. */
 export const WS_HANDSHAKE_TIMEOUT = 10_000
 
-// ── the border between threads ─────────────────────────────────────────────────────────────────────────────────
+// ── the border between threads ───────────────────────────────────────────────────────────────────────────────────
 /** Credit of one byte pipe across the port, each way. */
 export const PIPE_CREDIT = 256 * KiB
 
-// ── identify (specs: identify/README.md) ───────────────────────────────────────────────────────────────────────
+// ── identify (specs: identify/README.md) ─────────────────────────────────────────────────────────────────────────
 /** rust reads only the first frame and at most this. */
 export const IDENTIFY_MAX_SENT = 4 * KiB
 /** go and js send frames of up to 8 KiB. */
@@ -160,12 +178,17 @@ export const IDENTIFY_MAX_FRAMES = 10
 export const IDENTIFY_MAX_PROTOCOLS = 1_024
 export const IDENTIFY_MAX_ADDRESSES = 500
 export const IDENTIFY_TIMEOUT = 5_000
+/** Our own changes come in bursts (a reservation announces several addresses): they are pushed together. js waits 1 s. */
+export const IDENTIFY_PUSH_DELAY = 200
+/** Identify pushes of one connection that are read at once, and how fast the allowance comes back (go: a burst of 10, 0.2 a second). */
+export const IDENTIFY_PUSH_BURST = 10
+export const IDENTIFY_PUSH_INTERVAL = 1_000
 
-// ── ping ───────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── ping ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 export const PING_TIMEOUT = 10_000
 export const PING_MAX_INBOUND = 2
 
-// ── circuit relay v2 (specs: relay/circuit-v2.md) ──────────────────────────────────────────────────────────────
+// ── circuit relay v2 (specs: relay/circuit-v2.md) ────────────────────────────────────────────────────────────────
 export const RELAY_MAX_FRAME = 4 * KiB
 /** Answering RESERVE takes one signature; CONNECT waits for the target. */
 export const RELAY_RESERVE_TIMEOUT = 10_000
@@ -200,48 +223,19 @@ export const RELAY_RETRY_MAX = 60_000
 export const RELAY_REFUSED_RETRY = 5_000
 /** A reservation held this long counts as the end of an outage; one that flaps keeps its growing waits. */
 export const RELAY_STABLE = 60_000
-
-// ── WebRTC signalling (specs: webrtc/webrtc.md) ────────────────────────────────────────────────────────────────
-/** An SDP of a data-channel session is under 1 KiB; js and browsers stay under 4. */
-export const SIGNALING_MAX_FRAME = 16 * KiB
-export const SIGNALING_MAX_CANDIDATES = 100
-export const SIGNALING_TIMEOUT = 30_000
-
-/** A relayed connection that a direct one replaced stays this long after its last stream, for streams still on their way. */
-export const RETIRE_GRACE = 1_000
-
-/** One address is tried alone this long before the next one starts beside it (Happy Eyeballs, RFC 8305 §5). */
-export const DIAL_HEAD_START = 250
-/** Peers remembered: the least recently seen go first. */
-export const PEER_STORE_MAX = 1_000
-/** Addresses remembered for one peer. */
-export const PEER_STORE_MAX_ADDRESSES = 25
-/** Orderly closing at `stop`: what has not closed by then is cut. */
-export const STOP_TIMEOUT = 2_000
-
-/** A remote has this long to end a stream whose conversation is over. */
-export const STREAM_FINISH_TIMEOUT = 10_000
-/** Offers of one connection's remote that are being answered at a time: one, and one that replaces it. */
-export const SIGNALING_MAX_INBOUND = 2
-
-/** Names of protocols that metrics keep apart: an application has tens. */
-export const METRICS_MAX_PROTOCOLS = 256
-
-/** Our own changes come in bursts (a reservation announces several addresses): they are pushed together. js waits 1 s. */
-export const IDENTIFY_PUSH_DELAY = 200
-
-/** How long a stream waits for the direct connection where only a limited one is open: longer than ICE takes, where it works. */
-export const LIMITED_WAIT = 15_000
-/** Circuits from one announced peer that are being secured: more is no impatience. */
-export const PENDING_PER_SOURCE = 4
-/** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
-export const SIGNALING_MAX_LIVE = 16
-/** Identify pushes of one connection that are read at once, and how fast the allowance comes back (go: a burst of 10, 0.2 a second). */
-export const IDENTIFY_PUSH_BURST = 10
-export const IDENTIFY_PUSH_INTERVAL = 1_000
 /** Circuits of one source to one target at a time (rust: 4 for each peer). */
 export const RELAY_MAX_CIRCUITS_PER_PAIR = 4
 /** Bytes of one relay address: what is longer leaves no room for what is put behind it. */
 export const RELAY_MAX_ADDRESS_BYTES = 512
 /** A relay joins thousands of streams whose readers it does not know: each may leave it this much unread. */
 export const RELAY_MAX_WINDOW = 1 * MiB
+
+// ── WebRTC signalling (specs: webrtc/webrtc.md) ──────────────────────────────────────────────────────────────────
+/** An SDP of a data-channel session is under 1 KiB; js and browsers stay under 4. */
+export const SIGNALING_MAX_FRAME = 16 * KiB
+export const SIGNALING_MAX_CANDIDATES = 100
+export const SIGNALING_TIMEOUT = 30_000
+/** Offers of one connection's remote that are being answered at a time: one, and one that replaces it. */
+export const SIGNALING_MAX_INBOUND = 2
+/** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
+export const SIGNALING_MAX_LIVE = 16
