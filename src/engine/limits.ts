@@ -84,9 +84,9 @@ export const RTC_MAX_RECEIVED = 257 * KiB
 /** `bufferedAmount` at which a writer waits: two round trips' worth at 40 MB/s, well below Chromium's 16 MiB limit. */
 export const RTC_SEND_BUFFER = 1 * MiB
 /**
- * Unsent bytes of all channels of one connection together. Chromium's SCTP sends as fast as its window allows, and its
- * packet socket drops what is over 256 KiB at a time (IpcPacketSocket): 30 streams of 100 kB at once then stood still for 4
- * to 10 s of retransmission time-outs, and take 0.2 to 0.5 s with this bound.
+ * Unsent bytes of all channels of one connection together. Seen in Chromium 156, two pages on one machine: 30
+ * streams of 100 kB at once stood still for 5 to 10 s in most runs, with no datagram lost by the kernel, and take 0.2 to 0.5 s with
+ * this bound. Why is not proven; a limit of bytes in flight in the browser's own packet socket would explain it.
  */
 export const RTC_SEND_TOTAL = 192 * KiB
 /** At this much unsent a channel says that it takes more. */

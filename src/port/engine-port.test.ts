@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Node } from '../engine/net/node.ts'
-import type { NetEvent, Service } from '../engine/net/service.ts'
+import type { NetEvent } from '../engine/net/service.ts'
 import { identifyService } from '../engine/protocols/identify/service.ts'
 import { pingService } from '../engine/protocols/ping/service.ts'
+import { echo } from '../engine/testing/echo.ts'
 import { World, type WorldNode } from '../engine/testing/world.ts'
 import { TabmeshError } from '../errors.ts'
 import { ControlClient } from './control.ts'
@@ -25,21 +26,6 @@ const options: EngineOptions = {
   secureOnly: false,
 }
 
-const echo: Service = {
-  name: 'echo',
-  protocols: { '/echo/1': {} },
-  onStream: (stream) =>
-    stream.attach({
-      onData(bytes) {
-        const { length } = bytes
-        stream.write(bytes)
-        stream.release(length)
-      },
-      onEnd: () => stream.end(),
-      onClose: () => {},
-    }),
-}
-
 /** An engine in a world of virtual time, which passes while we wait. */
 const make = (start: (engine: () => Engine, node: Node) => Promise<Engine> = async (engine) => engine()) => {
   const world = new World(1, 1)
@@ -56,7 +42,7 @@ const make = (start: (engine: () => Engine, node: Node) => Promise<Engine> = asy
     relayed.push(event)
     report(event)
   }
-  const other: WorldNode = world.node(() => ({ services: [identifyService(), pingService(), echo] }))
+  const other: WorldNode = world.node(() => ({ services: [identifyService(), pingService(), echo()] }))
   const [control, events, rtc] = [new MessageChannel(), new MessageChannel(), new MessageChannel()]
   ports.push(control.port1, control.port2, events.port1, events.port2, rtc.port1, rtc.port2)
   let closed = 0
