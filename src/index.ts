@@ -48,9 +48,18 @@ const engineOptions = (options: PeerOptions): EngineOptions => ({
   listen: options.listen,
   transports: {
     webSocket: options.transports?.webSocket ?? true,
-    circuitRelay: options.transports?.circuitRelay ?? true,
+    webTransport: options.transports?.webTransport ?? true,
     webRTC: options.transports?.webRTC !== false && typeof RTCPeerConnection !== 'undefined',
+    webRTCDirect: options.transports?.webRTCDirect !== false && typeof RTCPeerConnection !== 'undefined',
+    tcp: false,
+    quic: false,
+    circuitRelay: options.transports?.circuitRelay ?? true,
   },
+  encryption: ['noise'],
+  // Resolved here: the worker may have a blob URL, which nothing is relative to.
+  mplex: typeof options.mplex === 'boolean' || options.mplex === undefined ? false : new URL(options.mplex, globalThis.location?.href).href,
+  preSharedKey: options.preSharedKey,
+  perf: options.perf ?? false,
   connections: options.connections ?? {},
   secureOnly: globalThis.location?.protocol === 'https:',
 })

@@ -35,14 +35,33 @@ export interface PeerOptions {
   /** ICE servers; none by default, so that no third party is contacted. */
   rtcConfiguration?: RTCConfiguration
   connections?: ConnectionOptions
+  /** Node only: what is proposed when a byte pipe is dialled, the best first; `['noise']`. Listeners answer both. */
+  encryption?: ('noise' | 'tls')[]
+  /** Speak mplex to old peers that have no yamux. In a page the URL of `tabmesh.mplex.js`, which is loaded then. */
+  mplex?: boolean | string | URL
+  /**
+   * The key of a private network: the text of a `swarm.key` file, or its 32 bytes. Only TCP, WebSocket and relays are
+   * used then; WebRTC and WebTransport would leave the network.
+   */
+  preSharedKey?: string | Uint8Array
+  /** Answer `/perf/1.0.0`: anyone may then measure, at the cost of this peer's bandwidth. Off. */
+  perf?: boolean
   /** Gives the start up. */
   signal?: AbortSignal
   /** Hears what happens inside; also `localStorage.debug = 'tabmesh:*'`. */
   logger?: (entry: LogEntry) => void
 }
 
+/** Each is on where the platform has it. */
 export interface TransportOptions {
   webSocket?: boolean
+  /** A page's. */
+  webTransport?: boolean
+  webRTCDirect?: boolean
+  /** Node's. */
+  tcp?: boolean
+  /** Node's, where the package `@chainsafe/libp2p-quic` is installed. */
+  quic?: boolean
   circuitRelay?: boolean
   /** `bridge: true` keeps data channels on the main thread even where they could be transferred to the worker. */
   webRTC?: boolean | { bridge?: boolean }

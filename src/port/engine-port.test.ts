@@ -21,7 +21,11 @@ const options: EngineOptions = {
   relays: [],
   bootstrap: [],
   listen: undefined,
-  transports: { webSocket: false, circuitRelay: false, webRTC: false },
+  transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
+  encryption: ['noise'],
+  mplex: false,
+  preSharedKey: undefined,
+  perf: false,
   connections: {},
   secureOnly: false,
 }

@@ -28,7 +28,19 @@ export interface EngineOptions {
   readonly bootstrap: readonly string[]
   /** Undefined: whatever the platform can. */
   readonly listen: readonly string[] | undefined
-  readonly transports: { readonly webSocket: boolean; readonly circuitRelay: boolean; readonly webRTC: boolean }
+  readonly transports: {
+    readonly webSocket: boolean
+    readonly webTransport: boolean
+    readonly webRTC: boolean
+    readonly webRTCDirect: boolean
+    readonly tcp: boolean
+    readonly quic: boolean
+    readonly circuitRelay: boolean
+  }
+  readonly encryption: readonly ('noise' | 'tls')[]
+  readonly mplex: boolean | string
+  readonly preSharedKey: string | Uint8Array | undefined
+  readonly perf: boolean
   readonly connections: ConnectionOptions
   /** Whether the page may open only secure sockets: it was loaded over https. */
   readonly secureOnly: boolean

@@ -20,8 +20,9 @@ import {
   PENDING_PER_SOURCE,
   STOP_TIMEOUT,
 } from '../limits.ts'
+import type { Channel } from '../wire/channel.ts'
 import type { Outcome } from '../wire/conversation.ts'
-import { makeStaticKey, type NoiseStaticKey, prepare } from '../wire/noise/handshake.ts'
+import { makeStaticKey, type NoiseSession, prepare } from '../wire/noise/handshake.ts'
 import { abandonLink, abandonMuxer } from './abandon.ts'
 import { Awaiting } from './awaiting.ts'
 import { Connection } from './connection.ts'
@@ -30,15 +31,44 @@ import { Metrics } from './metrics.ts'
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
 import { Registrar } from './registrar.ts'
-import type { DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service, Transport } from './service.ts'
+import type {
+  AuthenticateOptions,
+  DialOptions,
+  DialTarget,
+  Identified,
+  Link,
+  Net,
+  NetEvent,
+  OpenOptions,
+  Service,
+  Transport,
+} from './service.ts'
 import type { Direction, Stream } from './stream.ts'
-import { type Upgraded, upgrade } from './upgrade.ts'
+import {
+  authenticate,
+  type MuxerKind,
+  NOISE,
+  type Security,
+  type Shield,
+  type Upgraded,
+  type Upgrading,
+  upgrade,
+  yamuxKind,
+} from './upgrade.ts'
 
 export interface NodeOptions {
   readonly host: Host
   readonly services: readonly Service[]
   readonly transports: readonly Transport[]
   readonly limits?: Partial<NodeLimits>
+  /** What a listener answers beside Noise: TLS in Node. */
+  readonly securities?: readonly Security[]
+  /** What is proposed for byte pipes, the best first; Noise alone if absent, which saves a round trip. */
+  readonly propose?: readonly string[]
+  /** The best first; yamux alone if absent. */
+  readonly muxers?: readonly MuxerKind[]
+  /** The cipher of a private network: goes around every byte pipe. */
+  readonly shield?: Shield
   /** Hears everything that happens; throws are the listener's own. */
   onEvent?(event: NetEvent): void
 }
@@ -80,7 +110,7 @@ export class Node implements Net {
   readonly #transports: readonly Transport[]
   readonly #limits: NodeLimits
   readonly #onEvent: (event: NetEvent) => void
-  readonly #staticKey: NoiseStaticKey = makeStaticKey()
+  readonly #upgrading: Upgrading
   readonly #connections = new Map<string, Connection>()
   readonly #byPeer = new Map<PeerId, Connection[]>()
   readonly #dials = new Map<string, Joined>()
@@ -106,11 +136,16 @@ export class Node implements Net {
       dialTimeout: atLeastOne('dialTimeout', options.limits?.dialTimeout, DIAL_TIMEOUT),
       maxWindow: options.limits?.maxWindow,
     }
+    const { securities = [], propose = [NOISE], muxers = [yamuxKind], shield } = options
+    const missing = propose.find((name) => name !== NOISE && securities.every(({ protocol }) => protocol !== name))
+    if (missing !== undefined || propose.length === 0) throw new TabmeshError('ERR_UNSUPPORTED', `no security ${missing ?? 'at all'}`)
+    const { maxWindow } = this.#limits
+    this.#upgrading = { host: this.host, staticKey: makeStaticKey(), securities, propose, muxers, shield, maxWindow }
   }
 
   /** Starts the services, in the order of the list. */
   start(): void {
-    prepare(this.#staticKey, this.host)
+    prepare(this.#upgrading.staticKey, this.host)
     this.#tell((service) => service.start?.(this))
   }
 
@@ -277,8 +312,12 @@ export class Node implements Net {
     this.#outbound(link, peer, done)
   }
 
-  get #upgrading() {
-    return { host: this.host, staticKey: this.#staticKey, maxWindow: this.#limits.maxWindow }
+  authenticate(
+    channel: Channel,
+    options: AuthenticateOptions,
+    done: (outcome: Outcome<NoiseSession>) => void,
+  ): (fault: TabmeshError) => void {
+    return authenticate(channel, this.#upgrading, options, done)
   }
 
   #outbound(link: Link, expectedPeer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void {

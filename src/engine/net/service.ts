@@ -14,6 +14,7 @@ import type { Cancel, Host } from '../host.ts'
 import type { Channel } from '../wire/channel.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { Muxer } from '../wire/muxer.ts'
+import type { NoiseSession } from '../wire/noise/handshake.ts'
 import type { Connection } from './connection.ts'
 import type { Stream } from './stream.ts'
 
@@ -43,7 +44,7 @@ export type Link =
       readonly transport: TransportName
       readonly remoteAddr: Multiaddr
       readonly remotePeer: PeerId
-      /** What protects it, for `ConnectionInfo.encryption`: `dtls`. */
+      /** What protects it, for `ConnectionInfo.encryption`: `/noise`, `/tls/1.0.0`, `dtls`. */
       readonly encryption: string
     }
 
@@ -111,6 +112,17 @@ export interface OpenOptions {
   readonly allowLimited?: boolean
 }
 
+/** How a transport has Noise prove who is at the other end of a stream of its own. */
+export interface AuthenticateOptions {
+  readonly role: 'initiator' | 'responder'
+  /** The peer that must answer; any if absent. */
+  readonly expectedPeer?: PeerId | undefined
+  /** What both sides must agree on besides: the fingerprints of WebRTC-direct. */
+  readonly prologue?: Uint8Array
+  /** Milliseconds; UPGRADE_TIMEOUT if absent. */
+  readonly timeout?: number
+}
+
 /** Who is dialled: a peer, addresses, or both. */
 export interface DialTarget {
   /** The peer that must answer; read from the addresses where absent; any peer if they do not say either. */
@@ -149,6 +161,15 @@ export interface Net {
   accept(link: Link, done?: (outcome: Outcome<Connection>) => void): void
   /** Makes a connection of a link we dialled ourselves to `peer`, outside of `dial`. */
   adopt(link: Link, peer: PeerId, done: (outcome: Outcome<Connection>) => void): void
+  /**
+   * Runs Noise over `channel`, for transports that bring their own multiplexer and security but not a proof of identity (WebTransport,
+   * WebRTC-direct). Afterwards the channel is detached and whole; on failure it is aborted. Returns how to give up.
+   */
+  authenticate(
+    channel: Channel,
+    options: AuthenticateOptions,
+    done: (outcome: Outcome<NoiseSession>) => void,
+  ): (fault: TabmeshError) => void
   /** Replaces the addresses that `source` (a service's name) knows us under. */
   announce(source: string, addresses: readonly Multiaddr[]): void
   /** Records what identify learnt; tells the services and listeners. */
