@@ -51,7 +51,7 @@ const bundle = async (outDir) => {
       emptyOutDir: true,
       minify: false,
       target: 'es2022',
-      lib: { entry: { page: join(root, 'src/index.ts'), engine: join(root, 'workers/engine.worker.ts') }, formats: ['es'] },
+      lib: { entry: { 'src/index': join(root, 'src/index.ts'), 'workers/engine.worker': join(root, 'workers/engine.worker.ts') }, formats: ['es'] },
       rolldownOptions: { treeshake: false, output: { preserveModules: true, preserveModulesRoot: root, entryFileNames: '[name].js' } },
     },
   })
@@ -128,8 +128,8 @@ const trace = async (outDir, address) => {
     }
   }
   Object.assign(globalThis, { WebSocket: TracedSocket })
-  await import(pathToFileURL(join(outDir, 'engine.js')).href)
-  const { createPeer } = await import(pathToFileURL(join(outDir, 'page.js')).href)
+  await import(pathToFileURL(join(outDir, 'workers/engine.worker.js')).href)
+  const { createPeer } = await import(pathToFileURL(join(outDir, 'src/index.js')).href)
   const peer = await createPeer({ worker: 'inline', identity: 'ephemeral' })
   // What a start leaves behind (the signature of the static key) is no part of a dial.
   await new Promise((resolve) => setTimeout(resolve, 100))

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { nobleAead } from '../../crypto/noble-aead.ts'
 import { x25519KeyPair } from '../../crypto/x25519.ts'
 import { settle } from '../../testing/play.ts'
-import { CipherState } from './cipher-state.ts'
-import { HandshakeState } from './handshake-state.ts'
+import { CipherState, HandshakeState } from './handshake-state.ts'
 import vectors from './vectors/noise-xx.json' with { type: 'json' }
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'))

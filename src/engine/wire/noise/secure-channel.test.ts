@@ -8,7 +8,7 @@ import { channelPair } from '../../testing/channel-pair.ts'
 import type { Prng } from '../../testing/prng.ts'
 import { prng } from '../../testing/prng.ts'
 import type { Channel, Sink } from '../channel.ts'
-import { CipherState } from './cipher-state.ts'
+import { CipherState } from './handshake-state.ts'
 import type { SecureChannel } from './secure-channel.ts'
 import { secure } from './secure-channel.ts'
 

@@ -20,7 +20,7 @@ import { TAG } from '../../crypto/aead.ts'
 import { NOISE_MAX_PLAINTEXT } from '../../limits.ts'
 import type { Channel, Sink } from '../channel.ts'
 import { Inlet } from '../channel.ts'
-import type { CipherState } from './cipher-state.ts'
+import type { CipherState } from './handshake-state.ts'
 
 /** noise/README.md, wire format: the length in front of a message. */
 const PREFIX = 2
