@@ -9,9 +9,10 @@
  * says: functions called since `dial()` was, module bodies not counted. The connection is there when the engine reports it:
  * the remote has proven who it is and nothing is left to agree on. The session's multiplexer starts behind that.
  *
- * What the limits are held against is therefore less than all: codecs of values (multiaddr, varint, protobuf, bytes) are left
- * out, which js-libp2p has from other packages, and so is what runs between the report and the return of `dial()`: yamux, identify.
- * The last lines print the counts with nothing left out; they are over the limits.
+ * The limits are held against what they were set by: js-libp2p needs 31 and 58 files of `libp2p` and `@libp2p/*` for the same two points (its
+ * `connection:open` is ours), where codecs of values (multiaddr, varint, protobuf, bytes) come from other packages and are not counted. So ours are
+ * not counted either. The last lines print the counts with nothing left out, and those up to the return of `dial()`, with what a
+ * connection sets off: the multiplexer, identify, the relay's client (js-libp2p likewise: 107 with all packages, 126 until it returns).
  */
 
 import { spawn } from 'node:child_process'
@@ -51,7 +52,10 @@ const bundle = async (outDir) => {
       emptyOutDir: true,
       minify: false,
       target: 'es2022',
-      lib: { entry: { 'src/index': join(root, 'src/index.ts'), 'workers/engine.worker': join(root, 'workers/engine.worker.ts') }, formats: ['es'] },
+      lib: {
+        entry: { 'src/index': join(root, 'src/index.ts'), 'workers/engine.worker': join(root, 'workers/engine.worker.ts') },
+        formats: ['es'],
+      },
       rolldownOptions: { treeshake: false, output: { preserveModules: true, preserveModulesRoot: root, entryFileNames: '[name].js' } },
     },
   })
