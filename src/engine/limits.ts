@@ -239,3 +239,27 @@ export const SIGNALING_TIMEOUT = 30_000
 export const SIGNALING_MAX_INBOUND = 2
 /** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
 export const SIGNALING_MAX_LIVE = 16
+
+// ── QUIC in Node (specs: quic/README.md) ─────────────────────────────────────────────────────────────────────────
+/** Bytes a stream queues for sending before its writer must wait. */
+export const QUIC_SEND_BUFFER = 256 * KiB
+/** Small writes leave together up to this: each one costs a hop to the binding's threads. */
+export const QUIC_WRITE = 64 * KiB
+/** One read. */
+export const QUIC_READ = 64 * KiB
+/** Received and not yet used bytes of a stream at which we read no more; QUIC itself holds two more such windows per stream. */
+export const QUIC_RECEIVE_WINDOW = 1 * MiB
+/** Streams that the remote may hold open: go and rust allow 256. */
+export const QUIC_MAX_INBOUND = 256
+/** rust, go and js give a handshake 5 to 10 s. */
+export const QUIC_HANDSHAKE_TIMEOUT = 5_000
+/** go's; a peer that is gone without a word is missed by then. */
+export const QUIC_IDLE_TIMEOUT = 30_000
+/** Half of go's 30 s, so that one lost packet ends nothing. */
+export const QUIC_KEEP_ALIVE = 15_000
+/** UDP buffers asked of the system: Linux grants 208 KiB unless told otherwise, and what overflows is sent again. */
+export const QUIC_SOCKET_BUFFER = 2 * MiB
+/** Streams of a connection that we close have this long to deliver what was written. */
+export const QUIC_CLOSE_TIMEOUT = 1_000
+/** The wait after a handshake that failed, so that a broken socket does not spin. */
+export const QUIC_ACCEPT_PAUSE = 10
