@@ -24,11 +24,14 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
   --announce MULTIADDR       what to tell others instead of this machine's addresses; repeatable
   --data DIR                 where the identity key is kept (${defaultData()})
   --config FILE              JSON with any of these settings: listen, announce, data, maxConnections, maxReservations,
-                             reservationDuration, maxCircuits, maxCircuitsPerPeer, circuitDuration, circuitBytes, trustProxy
+                             reservationDuration, maxCircuits, maxCircuitsPerPeer, circuitDuration, circuitBytes, trustProxy,
+                             stun, stunPort
   --max-reservations N       peers that are reachable through it at a time (1024)
   --max-circuits N           circuits at a time (4096)
   --circuit-duration SECONDS what one circuit may last (no limit)
   --circuit-bytes BYTES      what one circuit may carry each way (no limit)
+  --stun-port PORT           UDP port where STUN is answered (the number of the first listener)
+  --no-stun                  do not answer STUN: pages then find direct paths only on their own network, or by servers they name
   --json                     one line of JSON on stdout when it is ready, JSON lines on stderr after that
   --verbose                  logs every connection too
   --help, --version
@@ -46,6 +49,8 @@ const flags = {
   'max-circuits': { type: 'string' },
   'circuit-duration': { type: 'string' },
   'circuit-bytes': { type: 'string' },
+  'stun-port': { type: 'string' },
+  'no-stun': { type: 'boolean' },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
@@ -67,6 +72,8 @@ const main = async (): Promise<void> => {
     maxCircuits: values['max-circuits'],
     circuitDuration: values['circuit-duration'],
     circuitBytes: values['circuit-bytes'],
+    stunPort: values['stun-port'],
+    stun: values['no-stun'] === true ? false : undefined,
   })
   const relay = await startRelay(config, (event) => logEvent(log, event, values.verbose))
   stopOnSignals(relay, log)

@@ -34,6 +34,10 @@ export interface RelayConfig {
   readonly circuitBytes: number
   /** Whether to take a client's address from `X-Forwarded-For`: only behind a proxy that sets it. */
   readonly trustProxy: boolean
+  /** Whether to answer STUN, so that pages need nobody else's server to connect directly. */
+  readonly stun: boolean
+  /** UDP port of it; 0 for the number of the first listener, or any where that is taken. */
+  readonly stunPort: number
 }
 
 /** As it stands in the file and on the command line. */
@@ -100,6 +104,8 @@ const readers: { readonly [field in keyof RelayConfig]: Reader<RelayConfig[field
   circuitDuration: whole(0, DAY),
   circuitBytes: whole(0, Number.MAX_SAFE_INTEGER),
   trustProxy: flag,
+  stun: flag,
+  stunPort: whole(0, 65_535),
 }
 
 const defaults: RelayConfig = {
@@ -117,6 +123,8 @@ const defaults: RelayConfig = {
   circuitDuration: 0,
   circuitBytes: 0,
   trustProxy: false,
+  stun: true,
+  stunPort: 0,
 }
 
 /** One complete configuration out of settings, the later ones winning. Throws ERR_INVALID_ARGUMENT naming the field. */

@@ -1,5 +1,6 @@
 /** A relay in this process, met over loopback: what it answers to HTTP, and two peers that reach each other through it. */
 
+import { createSocket } from 'node:dgram'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { parseMultiaddr } from '../src/engine/codec/multiaddr.ts'
@@ -9,6 +10,7 @@ import type { NetEvent } from '../src/engine/net/service.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
 import { pingService } from '../src/engine/protocols/ping/service.ts'
 import { relayClient } from '../src/engine/protocols/relay/service.ts'
+import { stunClient } from '../src/engine/protocols/stun/service.ts'
 import { nodeHost } from '../src/node/host.ts'
 import { newIdentity } from '../src/node/identity.ts'
 import { wsTransport } from '../src/node/ws-dialer.ts'
@@ -30,11 +32,12 @@ const relayOf = async (settings: RelaySettings = {}): Promise<Relay> => {
 const peerAt = (...relays: Relay[]) => {
   const relay = relayClient({ relays: relays.map(({ addresses }) => parseMultiaddr(addresses[0] as string)) })
   const ping = pingService()
+  const stun = stunClient()
   const listeners = new Set<(event: NetEvent) => void>()
   const log: NetEvent[] = []
   const node = new Node({
     host: nodeHost(newIdentity()),
-    services: [identifyService(), ping, relay],
+    services: [identifyService(), ping, relay, stun],
     transports: [wsTransport(), relay],
     onEvent(event) {
       log.push(event)
@@ -52,7 +55,7 @@ const peerAt = (...relays: Relay[]) => {
     })
   node.start()
   running.push({ stop: () => new Promise((done) => node.stop(done)) })
-  return { node, ping, event }
+  return { node, ping, event, stun }
 }
 
 const dial = (from: ReturnType<typeof peerAt>, address: string) =>
@@ -200,5 +203,42 @@ describe('a relay', () => {
     const relay = await relayOf()
     const taken = relay.addresses[0]?.replace(/\/p2p\/.*/, '')
     await expect(relayOf({ listen: ['/ip4/127.0.0.1/tcp/0/ws', taken] })).rejects.toMatchObject({ code: 'ERR_LISTEN' })
+  })
+})
+
+describe('the STUN of a relay', () => {
+  const told = async (peer: ReturnType<typeof peerAt>): Promise<readonly string[]> => {
+    await peer.event('relay:reserved')
+    for (let waited = 0; waited < 100 && peer.stun.servers().length === 0; waited++) await new Promise((next) => setTimeout(next, 5))
+    return peer.stun.servers()
+  }
+
+  it('is told to its peers and answers on UDP, on the port number of the listener', async () => {
+    const relay = await relayOf()
+    const [url] = await told(peerAt(relay))
+    const port = Number(/\/tcp\/(\d+)/.exec(relay.addresses[0] as string)?.[1])
+    expect(url).toBe(`stun:127.0.0.1:${port}`)
+    const socket = createSocket('udp4')
+    const answer = new Promise<Buffer>((done) => socket.once('message', done))
+    socket.send(Buffer.from('000100002112a442000102030405060708090a0b', 'hex'), port, '127.0.0.1')
+    expect((await answer).readUInt16BE(0)).toBe(0x0101)
+    socket.close()
+  })
+
+  it('gives way where something else has that UDP port, unless the port was asked for', async () => {
+    const socket = createSocket('udp4')
+    await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
+    const { port } = socket.address()
+    const [url] = await told(peerAt(await relayOf({ listen: [`/ip4/127.0.0.1/tcp/${port}/ws`] })))
+    expect(url).toMatch(/^stun:127\.0\.0\.1:\d+$/)
+    expect(url).not.toBe(`stun:127.0.0.1:${port}`)
+    await expect(relayOf({ stunPort: port })).rejects.toMatchObject({ code: 'ERR_LISTEN' })
+    socket.close()
+  })
+
+  it('is nowhere where the operator says so', async () => {
+    const peer = peerAt(await relayOf({ stun: false }))
+    await peer.event('peer:identify')
+    expect(await told(peer)).toEqual([])
   })
 })

@@ -17,12 +17,14 @@ import type { Limit, NetEvent } from '../src/engine/net/service.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
 import { pingService } from '../src/engine/protocols/ping/service.ts'
 import { relayServer } from '../src/engine/protocols/relay/hop.ts'
+import { stunDirectory } from '../src/engine/protocols/stun/service.ts'
 import { nodeHost } from '../src/node/host.ts'
 import { loadIdentity, newIdentity } from '../src/node/identity.ts'
 import { reachableAddresses } from '../src/node/interfaces.ts'
 import { listenWs, type WsListener } from '../src/node/ws-listener.ts'
 import type { RelayConfig } from './config.ts'
 import { answerHttp, type RelayStatus } from './http.ts'
+import { type StunServer, startStun } from './stun.ts'
 
 export interface Relay {
   readonly peerId: string
@@ -51,9 +53,11 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     reservationTtl: config.reservationDuration * 1000,
     ...limitOf(config),
   })
+  const stun: StunServer[] = []
+  const directory = stunDirectory(() => ({ port: stun[0]?.port as number }))
   const node = new Node({
     host: nodeHost(key),
-    services: [identifyService(), pingService(), server.service],
+    services: [identifyService(), pingService(), server.service, ...(config.stun ? [directory] : [])],
     transports: [],
     // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
     limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections, maxWindow: RELAY_MAX_WINDOW },
@@ -76,7 +80,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   const stop = async (): Promise<void> => {
     for (const listener of listeners) listener.stopAccepting()
     await new Promise<void>((done) => node.stop(done))
-    await Promise.all(listeners.map((listener) => listener.close()))
+    await Promise.all([...listeners, ...stun].map((each) => each.close()))
   }
   try {
     for (const address of config.listen) {
@@ -89,6 +93,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
         }),
       )
     }
+    if (config.stun) stun.push(...(await answerStun(listeners, config.stunPort)))
   } catch (error) {
     await stop()
     throw error
@@ -104,6 +109,26 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   url = published ?? http
   let stopping: Promise<void> | undefined
   return { peerId: node.self, addresses, http, url, status, stop: () => (stopping ??= stop()) }
+}
+
+/** STUN beside every listener, all on one port. */
+const answerStun = async (listeners: readonly WsListener[], wanted: number): Promise<StunServer[]> => {
+  const servers: StunServer[] = []
+  try {
+    for (const { address } of listeners) {
+      const [host, tcp] = address.parts
+      const ip = host?.value as string
+      const port = servers[0]?.port ?? (wanted === 0 ? Number(tcp?.value) : wanted)
+      const taken = startStun(ip, port)
+      // Two listeners of one address have one STUN server between them.
+      if (servers.length > 0) servers.push(...(await taken.then((server) => [server]).catch(() => [])))
+      else servers.push(await taken.catch((error: unknown) => (wanted === 0 ? startStun(ip, 0) : Promise.reject(error))))
+    }
+    return servers
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.close()))
+    throw error
+  }
 }
 
 /** Absent where nothing is limited: peers take a circuit with a limit for a stopgap. */

@@ -76,6 +76,46 @@ export const YAMUX_GO_AWAY_TIMEOUT = 1_000
 /** Bytes taken from the machine for one gathered write. */
 export const YAMUX_PULL = 256 * KiB
 
+// ── mplex (specs: mplex/README.md) ───────────────────────────────────────────────────────────────────────────────
+/** Body of one message ("Writing to a stream"); no name, close or reset needs more either. */
+export const MPLEX_MAX_MESSAGE = 1 * MiB
+/** Body of one message we send: a stream's turn. Larger ones would make the other streams wait. */
+export const MPLEX_MAX_SENT = 64 * KiB
+/**
+ * What a stream may have in our memory unread before it is reset: the remote can't be told to wait (js: the same). Also what may come in
+ * behind a pause of the whole connection before it counts as one that can't be paused: a WebSocket of a page.
+ */
+export const MPLEX_RECEIVE_BUFFER = 4 * MiB
+/** Unread bytes of all streams together: eight full streams. Whoever goes beyond is reset. */
+export const MPLEX_MAX_UNREAD = 32 * MiB
+/** This part of a stream's receive buffer unread, and the connection is not read on: all streams wait, but the one is not lost. */
+export const MPLEX_PAUSE_SHARE = 1 / 4
+/** How long all of them wait for a reader that takes nothing before its stream is reset (go: 5 s). */
+export const MPLEX_PAUSE_TIMEOUT = 5_000
+/** Streams opened or filled over a limit that are borne within the window; at one more the remote is at fault (js: 5, in 1 s). */
+export const MPLEX_MAX_STRIKES = 5
+export const MPLEX_STRIKE_WINDOW = 10_000
+/** Streams that the remote may hold open; rust allows 128. */
+export const MPLEX_MAX_INBOUND = 256
+/** Streams that we hold open: rust refuses beyond 128 in both directions together. Further opens wait. */
+export const MPLEX_MAX_OUTBOUND = 100
+/**
+ * Streams that we open within the period; further opens wait. js-libp2p 3 ends the connection at the sixth within a second, whatever
+ * became of the others; the period leaves room for a network that bunches them up.
+ */
+export const MPLEX_OPEN_BURST = 5
+export const MPLEX_OPEN_PERIOD = 1_250
+/** Opens that wait for one of these; beyond, an open fails. */
+export const MPLEX_MAX_WAITING = 1_024
+/** Bytes a stream queues for sending before its writer must wait: four turns. */
+export const MPLEX_SEND_QUEUE = 256 * KiB
+/** Bytes of resets waiting to go out; a remote that provokes more is ended. */
+export const MPLEX_MAX_CONTROL = 64 * KiB
+/** What `close` may take: queued data, the end of the channel below. */
+export const MPLEX_CLOSE_TIMEOUT = 5_000
+/** Bytes taken from the machine for one gathered write. */
+export const MPLEX_PULL = 256 * KiB
+
 // ── streams on native muxers (specs: webrtc/README.md) ───────────────────────────────────────────────────────────
 /** One data-channel message with its length prefix; the specification's bound, whatever SCTP negotiated. */
 export const RTC_MAX_MESSAGE = 16 * KiB
@@ -117,6 +157,11 @@ export const RTC_UNGRANTED = 256 * KiB
 export const RTC_MAX_GRANTS = 64 * MiB
 /** Unread bytes of one connection together: the full grants and RTC_MAX_INBOUND small ones. Stops floods without flow control. */
 export const RTC_MAX_UNREAD = 128 * MiB
+/**
+ * Unread bytes of all WebRTC connections of a node together: two floods, or four hundred streams that wait for a busy page. A tab is
+ * ended at 1 to 4 GiB, on a phone at a third of that. Beyond, the connection that holds the most loses its fullest stream.
+ */
+export const RTC_MAX_UNREAD_NODE = 256 * MiB
 /** A connection that closes waits this long for its last FIN_ACKs: a round trip, even a slow one, and not a dead peer. */
 export const RTC_CLOSE_TIMEOUT = 1_000
 
@@ -165,6 +210,20 @@ export const WS_CLOSE_TIMEOUT = 2_000
 /** The HTTP request that becomes a WebSocket, headers and all; slower ones hold sockets open for nothing. */
 export const WS_HANDSHAKE_TIMEOUT = 10_000
 
+// ── TCP ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Bytes waiting for the system at which a writer waits, as for WebSocket. */
+export const TCP_SEND_BUFFER = 1 * MiB
+/** Received bytes not yet used at which a socket is paused. */
+export const TCP_RECEIVE_WINDOW = 256 * KiB
+/** Idle time after which the system asks whether the remote is there; NATs forget in minutes, and yamux pings as often. */
+export const TCP_KEEP_ALIVE = 30_000
+/** How long the remote may take to end its side, when a listener closes, before the socket is destroyed. */
+export const TCP_CLOSE_TIMEOUT = 2_000
+
+// ── TLS (specs: tls/tls.md) ──────────────────────────────────────────────────────────────────────────────────────
+/** What a handshake may take up before the remote has proved anything: OpenSSL takes certificates of up to 100 KB, ours has 400 bytes. */
+export const TLS_MAX_HANDSHAKE = 64 * KiB
+
 // ── the border between threads ───────────────────────────────────────────────────────────────────────────────────
 /** Credit of one byte pipe across the port, each way. */
 export const PIPE_CREDIT = 256 * KiB
@@ -180,6 +239,17 @@ export const IDENTIFY_MAX_ADDRESSES = 500
 export const IDENTIFY_TIMEOUT = 5_000
 /** Our own changes come in bursts (a reservation announces several addresses): they are pushed together. js waits 1 s. */
 export const IDENTIFY_PUSH_DELAY = 200
+/** Two changes further apart are pushed as far apart, so that ours and go's limits of pushes are kept. js waits as long. */
+export const IDENTIFY_PUSH_SPACING = 1_000
+/** Pushes on their way at a time; go and js have as many. */
+export const IDENTIFY_PUSH_CONCURRENCY = 32
+/** A push that the remote refused is tried once more, after the time in which go allows another. */
+export const IDENTIFY_PUSH_RETRY = 5_000
+export const IDENTIFY_PUSH_ATTEMPTS = 2
+/** Addresses in our signed record, in bytes: with them unsigned beside it, a key, and forty protocols, one message still holds it all. */
+export const IDENTIFY_MAX_RECORD = 1_280
+/** Characters kept of a remote's agent and protocol version; kubo's longest is 60. */
+export const IDENTIFY_MAX_AGENT = 256
 /** Identify pushes of one connection that are read at once, and how fast the allowance comes back (go: a burst of 10, 0.2 a second). */
 export const IDENTIFY_PUSH_BURST = 10
 export const IDENTIFY_PUSH_INTERVAL = 1_000
@@ -187,6 +257,30 @@ export const IDENTIFY_PUSH_INTERVAL = 1_000
 // ── ping ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 export const PING_TIMEOUT = 10_000
 export const PING_MAX_INBOUND = 2
+
+// ── fetch (specs: fetch/README.md) ───────────────────────────────────────────────────────────────────────────────
+/** The specification names none: a key is a path, not a document. */
+export const FETCH_MAX_KEY = 1 * KiB
+/** js reads no longer message; what is larger wants a stream of its own. */
+export const FETCH_MAX_RESPONSE = 4 * MiB
+/** Less the fields around it. */
+export const FETCH_MAX_DATA = FETCH_MAX_RESPONSE - 16
+/** From the request to the last byte of the answer; js gives as long. */
+export const FETCH_TIMEOUT = 10_000
+/** An application's lookup: the remote should hear that it failed before it gives up by itself. */
+export const FETCH_LOOKUP_TIMEOUT = 8_000
+/** Lookups that the application is at, for all peers together. */
+export const FETCH_MAX_LOOKUPS = 256
+/** Answers that wait for their readers, all together: eight of the largest. */
+export const FETCH_MAX_UNSENT = 32 * MiB
+
+// ── perf (specs: perf/perf.md) ───────────────────────────────────────────────────────────────────────────────────
+/** What is written at once: js and rust write as much. */
+export const PERF_BLOCK = 64 * KiB
+/** As in js: a second measurement beside the first would spoil both. */
+export const PERF_MAX_INBOUND = 1
+/** Neither side has moved a byte for this long: the largest window there is drains in less at 600 kB/s. */
+export const PERF_STALL = 30_000
 
 // ── circuit relay v2 (specs: relay/circuit-v2.md) ────────────────────────────────────────────────────────────────
 export const RELAY_MAX_FRAME = 4 * KiB
@@ -240,6 +334,16 @@ export const SIGNALING_MAX_INBOUND = 2
 /** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
 export const SIGNALING_MAX_LIVE = 16
 
+// ── WebRTC-direct (specs: webrtc/webrtc-direct.md) ───────────────────────────────────────────────────────────────
+/** Version 2 is tried alone this long before version 1 starts beside it; see transport.ts for what was measured. */
+export const DIRECT_HEAD_START = 400
+/** Servers of which it is remembered which version they answered. */
+export const DIRECT_MAX_REMEMBERED = 256
+/** Received bytes on channel 0 before the handshake is done: two Noise messages of the largest size, and their framing. */
+export const DIRECT_HANDSHAKE_MAX = 160 * KiB
+/** What a remote may send on streams of its own before the handshake is done: what a fast path carries while a signature is checked. */
+export const DIRECT_EARLY_MAX = 4 * MiB
+
 // ── QUIC in Node (specs: quic/README.md) ─────────────────────────────────────────────────────────────────────────
 /** Bytes a stream queues for sending before its writer must wait. */
 export const QUIC_SEND_BUFFER = 256 * KiB
@@ -263,3 +367,14 @@ export const QUIC_SOCKET_BUFFER = 2 * MiB
 export const QUIC_CLOSE_TIMEOUT = 1_000
 /** The wait after a handshake that failed, so that a broken socket does not spin. */
 export const QUIC_ACCEPT_PAUSE = 10
+
+// ── STUN (RFC 8489) ──────────────────────────────────────────────────────────────────────────────────────────────
+/** What fits every path unfragmented (§6.1: 576 bytes less the headers of IP and UDP); a binding request has 20 to 100. */
+export const STUN_MAX_REQUEST = 548
+/** The relay's answer to where it answers: a port and a name. */
+export const STUN_MAX_ANSWER = 512
+export const STUN_ANSWER_TIMEOUT = 10_000
+/** Browsers warn above four ICE servers: each is asked for every candidate. */
+export const STUN_MAX_SERVERS = 3
+/** Requests answered in a second: a page sends some ten to connect, and an answer takes 20 µs of the relay. */
+export const STUN_MAX_PER_SECOND = 5_000
