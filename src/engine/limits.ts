@@ -29,6 +29,14 @@ export const DIAL_ADDRESS_TIMEOUT = 10_000
 export const DIAL_MAX_ADDRESSES = 25
 /** One address is tried alone this long before the next one starts beside it (Happy Eyeballs, RFC 8305 §5). */
 export const DIAL_HEAD_START = 250
+/** The same where both addresses are on this machine or its network: some round trips there (go: 30 ms). */
+export const DIAL_HEAD_START_NEAR = 30
+/** How long the direct ways have before one through a relay is tried beside them (go: 500 ms). */
+export const DIAL_RELAY_DELAY = 500
+/** An address that failed once is left alone this long, and at most that long however often it fails (go). */
+export const BACK_OFF_BASE = 5_000
+export const BACK_OFF_MAX = 300_000
+export const BACK_OFF_MAX_ADDRESSES = 1_000
 
 // ── Noise (specs: noise/README.md) ───────────────────────────────────────────────────────────────────────────────
 /** A Noise message's length is 16 bits (Noise §3). */
