@@ -1,0 +1,50 @@
+/**
+ * Prune: which connections give way when there are too many.
+ *
+ *   kept     peers with a tag `keep-alive…` (relays we are reachable through, rooms); connections younger than PRUNE_GRACE
+ *   first    the lowest sum of tags, then the fewest streams, then inbound before outbound, then the oldest (as js-libp2p orders)
+ *
+ * Pure: it is told what there is, and says who goes.
+ */
+
+import { PRUNE_GRACE } from '../limits.ts'
+import type { Direction } from './stream.ts'
+
+/** What is weighed of a connection. */
+export interface Weighed {
+  readonly remotePeer: string
+  readonly direction: Direction
+  /** Unix milliseconds. */
+  readonly openedAt: number
+  readonly streams: { readonly size: number }
+}
+
+/** Peers tagged so are never pruned. */
+export const KEEP_ALIVE = 'keep-alive'
+
+/** At most `count` of `connections`, the least worth first. `now` is Unix milliseconds, `tags` those of a peer. */
+export const leastWorth = <C extends Weighed>(
+  connections: readonly C[],
+  count: number,
+  tags: (peer: string) => Readonly<Record<string, number>>,
+  now: number,
+): C[] => {
+  const worth = new Map<string, number>()
+  for (const { remotePeer } of connections) {
+    if (worth.has(remotePeer)) continue
+    const entries = Object.entries(tags(remotePeer))
+    const kept = entries.some(([name]) => name.startsWith(KEEP_ALIVE))
+    worth.set(remotePeer, kept ? Number.POSITIVE_INFINITY : entries.reduce((sum, [, value]) => sum + value, 0))
+  }
+  const worthOf = ({ remotePeer }: C): number => worth.get(remotePeer) ?? 0
+  return connections
+    .filter((each) => worthOf(each) !== Number.POSITIVE_INFINITY && now - each.openedAt >= PRUNE_GRACE)
+    .sort(
+      (a, b) =>
+        worthOf(a) - worthOf(b) ||
+        a.streams.size - b.streams.size ||
+        Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
+        a.openedAt - b.openedAt,
+    )
+    .slice(0, count)
+}
