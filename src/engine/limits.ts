@@ -38,6 +38,17 @@ export const BACK_OFF_BASE = 5_000
 export const BACK_OFF_MAX = 300_000
 export const BACK_OFF_MAX_ADDRESSES = 1_000
 
+// ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** One message over HTTPS (RFC 8484 §6); its length is 16 bits over TCP too. */
+export const DNS_MAX_MESSAGE = 65_535
+/** Records read of one answer: the public bootstrap names have some ten. */
+export const DNS_MAX_RECORDS = 256
+export const DNS_TIMEOUT = 5_000
+/** go follows dnsaddr four deep and takes a hundred addresses; js 32 deep. */
+export const DNSADDR_MAX_DEPTH = 4
+export const DNSADDR_MAX_LOOKUPS = 32
+export const DNSADDR_MAX_RESULTS = 100
+
 // ── Noise (specs: noise/README.md) ───────────────────────────────────────────────────────────────────────────────
 /** A Noise message's length is 16 bits (Noise §3). */
 export const NOISE_MAX_MESSAGE = 65_535
@@ -177,6 +188,8 @@ export const RTC_CLOSE_TIMEOUT = 1_000
 /** A page: browsers allow some 500 peer connections and 255 sockets. The relay sets its own. */
 export const CONNECTIONS_MAX = 100
 export const CONNECTIONS_MAX_PER_PEER = 8
+/** A connection this young is not pruned: it has not had the time to be of use. Under a flood newcomers are refused instead. */
+export const PRUNE_GRACE = 10_000
 /** Inbound connections between accept and the end of their upgrade. */
 export const CONNECTIONS_MAX_PENDING_INBOUND = 32
 /** Streams of one protocol on one connection that the remote may have open, unless the service says otherwise. */
