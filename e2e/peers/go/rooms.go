@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// How many messages gossipsub holds for a topic before it drops; they are taken from there at once.
+const undelivered = 4096
+
+// Gossipsub, and what came in each topic until it is asked for.
+type rooms struct {
+	ctx    context.Context
+	self   peer.ID
+	pubsub *pubsub.PubSub
+
+	mu   sync.Mutex
+	open map[string]*room
+}
+
+type room struct {
+	topic *pubsub.Topic
+	sub   *pubsub.Subscription
+
+	mu       sync.Mutex
+	received []message
+	// arrived is closed, and made anew, with each message.
+	arrived chan struct{}
+}
+
+type message struct {
+	From         string `json:"from"`
+	ReceivedFrom string `json:"receivedFrom"`
+	Seqno        []byte `json:"seqno"`
+	Data         []byte `json:"data"`
+}
+
+func newRooms(h host.Host) (*rooms, error) {
+	ctx := context.Background()
+	// Who publishes sends to all subscribers, as the specification recommends; until the first heartbeat there is no mesh.
+	gossip, err := pubsub.NewGossipSub(ctx, h, pubsub.WithFloodPublish(true))
+	if err != nil {
+		return nil, err
+	}
+	return &rooms{ctx: ctx, self: h.ID(), pubsub: gossip, open: map[string]*room{}}, nil
+}
+
+func (r *rooms) join(topic string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open[topic] != nil {
+		return nil
+	}
+	joined, err := r.pubsub.Join(topic)
+	if err != nil {
+		return err
+	}
+	sub, err := joined.Subscribe(pubsub.WithBufferSize(undelivered))
+	if err != nil {
+		return err
+	}
+	in := &room{topic: joined, sub: sub, arrived: make(chan struct{})}
+	r.open[topic] = in
+	go in.collect(r.ctx, r.self)
+	return nil
+}
+
+// Our own messages are left out: they come back before anybody else has seen them.
+func (in *room) collect(ctx context.Context, self peer.ID) {
+	for {
+		next, err := in.sub.Next(ctx)
+		if err != nil {
+			return
+		}
+		if next.ReceivedFrom == self {
+			continue
+		}
+		in.mu.Lock()
+		in.received = append(in.received, message{
+			From:         next.GetFrom().String(),
+			ReceivedFrom: next.ReceivedFrom.String(),
+			Seqno:        next.GetSeqno(),
+			Data:         next.GetData(),
+		})
+		close(in.arrived)
+		in.arrived = make(chan struct{})
+		in.mu.Unlock()
+	}
+}
+
+func (r *rooms) joined(topic string) (*room, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.open[topic]
+	if in == nil {
+		return nil, fmt.Errorf("not joined: %s", topic)
+	}
+	return in, nil
+}
+
+func (r *rooms) leave(topic string) error {
+	in, err := r.joined(topic)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	delete(r.open, topic)
+	r.mu.Unlock()
+	in.sub.Cancel()
+	return in.topic.Close()
+}
+
+func (r *rooms) publish(ctx context.Context, topic string, data []byte) error {
+	in, err := r.joined(topic)
+	if err != nil {
+		return err
+	}
+	return in.topic.Publish(ctx, data)
+}
+
+// Takes what has come, once it is `count` messages at least.
+func (r *rooms) messages(ctx context.Context, topic string, count int) ([]message, error) {
+	in, err := r.joined(topic)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		in.mu.Lock()
+		have, arrived := in.received, in.arrived
+		if len(have) >= count {
+			in.received = nil
+			in.mu.Unlock()
+			return append([]message{}, have...), nil
+		}
+		in.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d messages came: %w", len(have), count, ctx.Err())
+		}
+	}
+}
+
+// Who else has told us that they are in a topic, joined by us or not.
+func (r *rooms) subscribers(topic string) []string {
+	return peerIDs(r.pubsub.ListPeers(topic))
+}
