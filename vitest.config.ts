@@ -7,7 +7,8 @@ export default defineConfig({
     include: ['{src,workers,relay-server,scripts}/**/*.test.ts'],
     globalSetup: ['./scripts/generate.mjs'],
     environment: 'node',
-    pool: 'threads',
+    // Processes, because native modules (WebRTC, QUIC) are not made to be loaded by several threads of one.
+    pool: 'forks',
     testTimeout: 30_000,
     passWithNoTests: true,
   },

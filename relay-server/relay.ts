@@ -21,6 +21,7 @@ import { stunDirectory } from '../src/engine/protocols/stun/service.ts'
 import { nodeHost } from '../src/node/host.ts'
 import { loadIdentity, newIdentity } from '../src/node/identity.ts'
 import { reachableAddresses } from '../src/node/interfaces.ts'
+import { tlsSecurity } from '../src/node/tls/security.ts'
 import { listenWs, type WsListener } from '../src/node/ws-listener.ts'
 import type { RelayConfig } from './config.ts'
 import { answerHttp, type RelayStatus } from './http.ts'
@@ -59,6 +60,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     host: nodeHost(key),
     services: [identifyService(), pingService(), server.service, ...(config.stun ? [directory] : [])],
     transports: [],
+    securities: [tlsSecurity(key)],
     // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
     limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections, maxWindow: RELAY_MAX_WINDOW },
     onEvent,

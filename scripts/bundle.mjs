@@ -34,6 +34,8 @@ export const worker = { entry: 'workers/engine.worker.ts', file: 'tabmesh.worker
 export const bundles = [
   { entry: 'src/index.ts', file: 'index.js', format: 'es', platform: 'page', engine: true },
   { entry: 'src/index.ts', file: 'tabmesh.global.js', format: 'iife', platform: 'page', global: 'tabmesh', engine: true },
+  // For pages with the option `mplex`, whose engine imports it by URL.
+  { entry: 'src/engine/wire/mplex/muxer.ts', file: 'tabmesh.mplex.js', format: 'es', platform: 'page' },
   { entry: 'src/node/index.ts', file: 'node.js', format: 'es', platform: 'node' },
   { entry: 'relay-server/cli.ts', file: 'relay/cli.js', format: 'es', platform: 'node' },
 ]
@@ -43,7 +45,8 @@ export const missingEntries = () =>
   [...new Set([worker, ...bundles].map(({ entry }) => entry))].filter((entry) => !existsSync(root + entry))
 
 /**
- * Minifying drops the comments that tell an application's bundler to leave the inline engine's `import(url)` alone.
+ * Minifying drops the comments that tell an application's bundler to leave an `import(url)` alone: that of the inline engine, and that
+ * of the mplex chunk.
  *
  * @type {import('vite').Plugin}
  */
@@ -52,7 +55,7 @@ const importHints = {
   generateBundle(_options, output) {
     for (const one of Object.values(output)) {
       if (one.type === 'chunk')
-        one.code = one.code.replace(/\bimport\((?=[\w$]+\))/g, 'import(/* webpackIgnore: true */ /* @vite-ignore */ ')
+        one.code = one.code.replace(/\bimport\((?=[\w$.]+\))/g, 'import(/* webpackIgnore: true */ /* @vite-ignore */ ')
     }
   },
 }
@@ -72,7 +75,7 @@ export const bundle = async ({ entry, file, format, platform, global, engine }, 
     root,
     logLevel: 'warn',
     publicDir: false,
-    plugins: engine ? [engineText(async () => engineSource ?? buildWorkerText()), importHints] : [],
+    plugins: [...(engine ? [engineText(async () => engineSource ?? buildWorkerText())] : []), ...(page ? [importHints] : [])],
     build: {
       target: 'es2022',
       outDir: outDir ?? 'dist',

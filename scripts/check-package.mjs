@@ -11,13 +11,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
+import { brotliCompressSync } from 'node:zlib'
 import { parseSync } from 'vite'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** @param {string} file */
 const read = (file) => readFileSync(join(root, 'dist', file), 'utf8')
 
-const files = ['index.js', 'index.d.ts', 'node.js', 'node.d.ts', 'tabmesh.global.js', 'tabmesh.worker.js', 'relay/cli.js']
+const files = ['index.js', 'index.d.ts', 'node.js', 'node.d.ts', 'relay/cli.js']
+files.push('tabmesh.global.js', 'tabmesh.worker.js', 'tabmesh.mplex.js')
 for (const file of files) assert(existsSync(join(root, 'dist', file)), `dist/${file} is missing`)
 for (const file of files.filter((name) => name.endsWith('.js'))) {
   assert(existsSync(join(root, `dist/${file}.map`)), `dist/${file} has no source map`)
@@ -44,6 +46,20 @@ assert(
   module.staticExports.some(({ entries }) => entries.some(({ exportName }) => exportName.name === 'createPeer')),
   'index.js has no createPeer',
 )
+// The chunk with mplex: alone, small, and without a class of errors of its own (see its source for why).
+const chunk = parseSync('tabmesh.mplex.js', read('tabmesh.mplex.js'), { sourceType: 'module' }).module
+assert.equal(chunk.staticImports.length, 0)
+assert(
+  chunk.staticExports.some(({ entries }) => entries.some(({ exportName }) => exportName.name === 'mplexKind')),
+  'tabmesh.mplex.js has no mplexKind',
+)
+assert(!/extends Error\b|ERR_INTERNAL/.test(read('tabmesh.mplex.js')), 'tabmesh.mplex.js has a copy of TabmeshError')
+assert(brotliCompressSync(read('tabmesh.mplex.js')).length < 6_000, 'tabmesh.mplex.js is no small chunk any more')
+for (const file of ['index.js', 'tabmesh.global.js', 'tabmesh.worker.js']) {
+  assert(!read(file).includes('/mplex/6.7.0'), `dist/${file} carries mplex, which is a chunk of its own`)
+}
+// What protects nothing is for our own tests.
+for (const file of files) assert(!/plaintext\/[12]|\/secio\//.test(read(file)), `dist/${file} knows a protocol that protects nothing`)
 assert(read('relay/cli.js').startsWith('#!/usr/bin/env node\n'), 'dist/relay/cli.js has no shebang')
 
 // As a user sees it: a project that has tabmesh in node_modules.

@@ -46,6 +46,12 @@ describe('floors', () => {
     ['src/node/index.ts', "import { identity } from '../store/identity.ts'", 'src/node never imports src/store'],
     ['src/node/index.ts', "import { createPeer } from '../index.ts'", 'src/node never imports src'],
     ['relay-server/relay.ts', "import { createPeer } from '../src/index.ts'", 'relay-server never imports src'],
+    ['src/node/start.ts', "import { plaintext } from '../engine/testing/plaintext.ts'", 'src/node never imports src/engine/testing'],
+    [
+      'workers/engine.worker.ts',
+      "import { plaintext } from '../src/engine/testing/plaintext.ts'",
+      'workers never imports src/engine/testing',
+    ],
     ['examples/chat/main.ts', "import { createPeer } from '../../src/index.ts'", 'public exports only'],
     ['e2e/pages/inline.ts', "import { Channel } from '../../src/engine/wire/channel.ts'", 'public exports only'],
   ])('%s may not say %s', (path, text, why) => {

@@ -1,12 +1,15 @@
 /**
- * `npm run interop`: tabmesh with js-libp2p, as processes and pages on this machine; nothing leaves it.
+ * `npm run interop`: tabmesh with go-libp2p, js-libp2p and itself, as processes and pages on this machine; nothing leaves it.
  *
- *   node scripts/interop.mjs                   everything; prints a matrix, and fails where a cell of it does
- *   node scripts/interop.mjs webrtc 'js relay' only the cases whose group and name contain all of these
+ *   node scripts/interop.mjs                   everything; prints the matrix, and fails where a cell of it does
+ *   node scripts/interop.mjs tcp 'js node'     only what has all of these in its group and name
+ *   node scripts/interop.mjs --list            names all of it, and runs nothing
  *   node scripts/interop.mjs --dist DIR        another build than dist/
  *
- * A cell is a case of e2e/interop: connect, ping, 1 MB echoed and compared by hash, 20 MB there and back where that says something.
- * Where js-libp2p can't be had, all of it is skipped, and the reason is told.
+ * First the matrix (e2e/interop/matrix.mjs): {our page, our page in bridge mode, our Node peer} dialling and dialled by {go, js, ours}, over
+ * every transport, security and muxer. A cell connects, pings, has 1 MB echoed and compares its hash, and measures 20 MB each way. Then the
+ * scenarios: other relays than ours, limits, and what else takes more than two. One after the other, so that times mean something.
+ * Where Go or js-libp2p can't be had, what needs it is skipped, and the reason is told.
  */
 
 import { existsSync } from 'node:fs'
@@ -14,34 +17,55 @@ import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { LISTEN, openCast } from '../e2e/interop/cast.mjs'
+import { runCell } from '../e2e/interop/cell.mjs'
 import { openLab, within } from '../e2e/interop/lab.mjs'
 import { limits } from '../e2e/interop/limits.mjs'
+import { cells, LINES, pairName } from '../e2e/interop/matrix.mjs'
+import { refusals } from '../e2e/interop/refusals.mjs'
 import { relayed } from '../e2e/interop/relayed.mjs'
+import { services } from '../e2e/interop/services.mjs'
+import { drawMatrix, LEGEND } from '../e2e/interop/table.mjs'
 import { webRtc } from '../e2e/interop/web-rtc.mjs'
-import { webSocket } from '../e2e/interop/web-socket.mjs'
+import { ensureGoPeer } from '../e2e/peers/go/setup.mjs'
 import { ensureJsPeer } from '../e2e/peers/js/setup.mjs'
 import { ensureChromium } from './chromium.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** One case; most take two seconds on an idle machine. */
+/** One cell or scenario; most take a second or two on an idle machine. */
 const CASE_TIMEOUT = 120_000
 
 /**
+ * @typedef {import('../e2e/interop/lab.mjs').Lab} Lab
+ * @typedef {import('../e2e/interop/lab.mjs').Side} Side
+ * @typedef {import('../e2e/interop/matrix.mjs').Pair} Pair
+ * @typedef {import('../e2e/interop/table.mjs').Verdict} Verdict
  * @typedef {import('../e2e/interop/trial.mjs').Row} Row
- * @typedef {import('../e2e/interop/trial.mjs').Case & { group: string }} Cell
+ * @typedef {import('../e2e/interop/trial.mjs').Case & { group: string }} Scenario
  */
 
 const { values: flags, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { dist: { type: 'string', default: `${root}dist` } },
+  options: { dist: { type: 'string', default: `${root}dist` }, list: { type: 'boolean', default: false } },
 })
 const dist = resolve(flags.dist)
+const isWanted = (/** @type {string} */ name) => wanted.every((word) => name.includes(word))
 
-/** @type {Cell[]} */
-const cells = Object.entries({ websocket: webSocket, relay: relayed, webrtc: webRtc, limits })
+/** @type {Map<string, Pair>} */
+const pairs = new Map(
+  cells()
+    .flatMap((cell) => ('pair' in cell ? [cell.pair] : []))
+    .sort((one, other) => LINES.indexOf(one.line) - LINES.indexOf(other.line))
+    .map((pair) => /** @type {const} */ ([pairName(pair), pair]))
+    .filter(([name]) => isWanted(`matrix ${name}`)),
+)
+/** @type {Scenario[]} */
+const scenarios = Object.entries({ services, relay: relayed, webrtc: webRtc, limits, refusals })
   .flatMap(([group, cases]) => cases.map((one) => ({ ...one, group })))
-  .filter(({ group, name }) => wanted.every((word) => `${group} ${name}`.includes(word)))
+  .filter(({ group, name }) => isWanted(`${group} ${name}`))
 
+/** @type {Map<string, Verdict>} */
+const verdicts = new Map()
 const report = { passed: 0, failed: 0, skipped: /** @type {{ name: string, why: string }[]} */ ([]) }
 /** @type {string[]} */
 const failures = []
@@ -50,27 +74,26 @@ const began = performance.now()
 const seconds = (/** @type {number} */ since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const messageOf = (/** @type {unknown} */ error) => (error instanceof Error ? error.message : String(error))
 
+// Each process of a peer listens for our exit.
+process.setMaxListeners(100)
 // Those of a peer's process and of the browser end them on 'exit'.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => process.exit(130))
 
-if (cells.length === 0) fail(`no case contains ${wanted.join(' and ')}`)
-else if (!existsSync(`${dist}/index.js`)) fail(`there is no build in ${dist}: npm run build`)
-else {
-  const missing = await ensureJsPeer().then(
-    () => undefined,
-    (error) => messageOf(error).split('\n')[0] ?? 'no reason given',
-  )
-  if (missing !== undefined) {
-    console.log(`skipped: all ${cells.length} cases: ${missing}`)
-    for (const { group, name } of cells) report.skipped.push({ name: `${group}: ${name}`, why: missing })
-  } else await runAll().catch((error) => fail(messageOf(error)))
+if (flags.list) {
+  for (const name of [...pairs.keys(), ...scenarios.map(({ group, name }) => `${group}: ${name}`)]) console.log(name)
+  process.exit(0)
 }
+if (pairs.size + scenarios.length === 0) fail(`nothing contains ${wanted.join(' and ')}`)
+else if (!existsSync(`${dist}/index.js`)) fail(`there is no build in ${dist}: npm run build`)
+else await runAll().catch((error) => fail(messageOf(error)))
 
 if (process.env.TABMESH_REPORT) await writeFile(process.env.TABMESH_REPORT, JSON.stringify(report))
 console.log()
+for (const why of new Set(report.skipped.map((one) => one.why)))
+  console.log(`skipped: ${report.skipped.filter((one) => one.why === why).length} of interop: ${why}`)
 for (const failure of failures) console.log(`failed: ${failure}`)
 const skips = report.skipped.length > 0 ? `${report.skipped.length} skipped, ` : ''
-console.log(`interop with js-libp2p: ${skips}${report.passed} passed, ${report.failed} failed, ${seconds(began)}`)
+console.log(`interop: ${skips}${report.passed} passed, ${report.failed} failed, ${seconds(began)}`)
 // A peer that hangs must not keep the run alive.
 process.exit(report.failed > 0 ? 1 : 0)
 
@@ -82,47 +105,111 @@ function fail(why) {
 }
 
 async function runAll() {
-  const lab = await openLab({ dist, chromiumPath: ensureChromium() })
+  const missing = await findMissing()
+  const lab = await openLab({ dist, chromiumPath: ensureChromium(), js: missing.js === undefined })
   try {
     printHead()
+    if (pairs.size > 0) await runMatrix(lab, missing)
     let group = ''
-    for (const cell of cells) {
-      if (cell.group !== group) console.log(`\n${cell.group}`)
-      group = cell.group
-      await runOne(lab, cell)
+    for (const scenario of scenarios) {
+      if (scenario.group !== group) console.log(`\n${scenario.group}`)
+      group = scenario.group
+      const why = whySkipped(scenario.name, missing)
+      if (why === undefined) await runScenario(lab, scenario)
+      else report.skipped.push({ name: `${scenario.group}: ${scenario.name}`, why })
     }
   } finally {
     await lab.close()
   }
+  if (pairs.size > 0) console.log(`${drawMatrix(verdicts, wanted.length === 0)}\n\n${LEGEND}`)
 }
 
-/** @param {import('../e2e/interop/lab.mjs').Lab} lab @param {Cell} cell */
-async function runOne(lab, { group, name, run }) {
-  const started = performance.now()
+/** @typedef {{ js: string | undefined, go: string | undefined }} Missing why js-libp2p and go-libp2p can't be had; undefined where they can */
+
+/** What a case needs is in its name. @param {string} name @param {Missing} missing */
+function whySkipped(name, missing) {
+  return (/\bgo\b/.test(name) ? missing.go : undefined) ?? (/\bjs\b/.test(name) ? missing.js : undefined)
+}
+
+/** @returns {Promise<Missing>} */
+async function findMissing() {
+  const reason = (/** @type {Promise<unknown>} */ work) =>
+    work.then(
+      () => undefined,
+      (error) => messageOf(error).split('\n')[0] ?? 'no reason given',
+    )
+  return { js: await reason(ensureJsPeer()), go: await reason(ensureGoPeer()) }
+}
+
+/** @param {Lab} lab @param {Missing} missing */
+async function runMatrix(lab, missing) {
+  const stage = lab.scene()
+  const noQuic = await lab.unsupported(LISTEN['quic-v1'])
+  const cast = await openCast(stage, { folder: lab.folder, quic: noQuic === undefined })
+  let line = ''
+  for (const [name, pair] of pairs) {
+    const [over, who] = /** @type {[string, string]} */ (name.split(': '))
+    if (over !== line) console.log(`\n${over}`)
+    line = over
+    const why = whySkipped(who, missing) ?? (pair.line.transport === 'quic-v1' ? noQuic : undefined)
+    if (why !== undefined) {
+      verdicts.set(name, { t: 'skipped' })
+      report.skipped.push({ name: `matrix: ${name}`, why })
+      continue
+    }
+    /** @type {Side[]} */
+    let sides = []
+    const row = await attempt(who, () => runCell(cast, pair, (met) => (sides = met)), {
+      where: `matrix: ${over}`,
+      logs: () => stage.logs(sides),
+    })
+    verdicts.set(name, row === undefined ? { t: 'failed' } : { t: 'passed', row })
+    if (row === undefined) await cast.replace(pair)
+  }
+  await stage.end().catch((error) => fail(`matrix: the end: ${messageOf(error)}`))
+}
+
+/** @param {Lab} lab @param {Scenario} scenario */
+async function runScenario(lab, { group, name, run }) {
   const scene = lab.scene()
-  /** @type {Row} */
-  let row = {}
+  await attempt(name, () => run(scene), { where: group, logs: () => scene.logs(), end: () => scene.end() })
+}
+
+/**
+ * Runs one, prints its line and counts it. Returns what it measured, undefined where it failed.
+ *
+ * @param {string} name
+ * @param {() => Promise<Row>} run
+ * @param {{ where: string, logs: () => Promise<string>, end?: () => Promise<void> }} around `end` may fail it too
+ * @returns {Promise<Row | undefined>}
+ */
+async function attempt(name, run, { where, logs, end = async () => {} }) {
+  const started = performance.now()
+  /** @type {Row | undefined} */
+  let row
   /** @type {unknown} */
   let error
-  let logs = ''
+  let said = ''
   try {
-    row = await within(CASE_TIMEOUT, 'the case', run(scene))
+    row = await within(CASE_TIMEOUT, 'the case', run())
   } catch (cause) {
     error = cause
-    logs = await scene.logs().catch(() => '')
+    said = await logs().catch(() => '')
   }
-  await scene.end().catch((cause) => {
+  await end().catch((cause) => {
     error ??= cause
   })
-  printRow(name, error === undefined ? row : undefined, seconds(started))
-  if (error === undefined) {
+  if (error !== undefined) row = undefined
+  printRow(name, row, seconds(started))
+  if (row !== undefined) {
     report.passed++
-    return
+    return row
   }
   report.failed++
-  failures.push(`${group}: ${name}: ${messageOf(error).split('\n')[0]}`)
+  failures.push(`${where}: ${name}: ${messageOf(error).split('\n')[0]}`)
   console.log(explain(error).replace(/^/gm, '    '))
-  if (logs !== '') console.log(logs.replace(/^/gm, '    '))
+  if (said !== '') console.log(said.replace(/^/gm, '    '))
+  return undefined
 }
 
 /** @param {unknown} error @returns {string} */

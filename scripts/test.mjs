@@ -37,6 +37,7 @@ const parts = /** @type {Part[]} */ ([
   { name: 'package', script: 'scripts/check-package.mjs', needs: 'build' },
   { name: 'e2e', script: 'scripts/e2e.mjs', counts: playwrightCounts, needs: 'build' },
   { name: 'interop', script: 'scripts/interop.mjs', counts: reportCounts, needs: 'build' },
+  { name: 'e2e:nat', script: 'scripts/e2e-nat.mjs', counts: reportCounts, needs: 'build' },
   { name: 'trace:dial', script: 'scripts/trace-dial.mjs' },
 ])
 

@@ -16,21 +16,30 @@ export const errorCodes = {
 
   // Dialling and connections
   ERR_NO_ADDRESS: 'pass a multiaddr, or configure a relay that the peer also uses',
+  ERR_DNS: 'check the name; a page needs `dnsOverHttps`, the URL of a resolver (RFC 8484)',
   ERR_NO_TRANSPORT: 'no enabled transport can dial this address',
   ERR_INSECURE_CONTEXT: 'a page served over https can open wss:// only: give the relay a certificate',
   ERR_DIAL_FAILED: 'see `errors` for what happened at each address',
   ERR_DIAL_TIMEOUT: 'the remote did not answer in time; check that it is running and reachable',
+  ERR_UNREACHABLE: 'nothing answers there; check the address, and that the remote runs and a firewall lets you through',
   ERR_CONNECTION_CLOSED: 'the connection is gone; dial again',
+  ERR_BACK_OFF: 'wait that long, or dial an address by its name',
+  ERR_GATED: 'the `gater` of this peer refused, threw or was silent; what it answers is for the application to decide',
   ERR_CONNECTION_LIMIT: 'raise `connections.max` or hang up what is not needed',
   ERR_LISTEN: 'another program may hold the port, or the address is not one of this machine',
   ERR_WEBRTC_FAILED: 'no direct path was found; the relayed connection stays usable',
+  ERR_WEBTRANSPORT_FAILED: 'nothing answers there, UDP is blocked, or /certhash is stale: browsers tell no more; get a fresh address',
 
   // Securing and muxing
-  ERR_ENCRYPTION_FAILED: 'the remote does not speak Noise correctly, or something on the path altered the bytes',
+  ERR_ENCRYPTION_FAILED: 'the remote does not speak Noise or TLS correctly, or something on the path altered the bytes',
+  ERR_CERTHASH_MISMATCH: 'the address does not name the certificates that the peer has; it is stale or forged: get a fresh one',
+  ERR_CERTIFICATE: 'the remote may be someone else; in Node an authority of your own is trusted with `tls: { ca }`',
   ERR_PEER_ID_MISMATCH: 'another peer answers at this address; the address is stale or forged',
   ERR_NO_SECURITY: 'the remote offers no security protocol that this peer speaks (/noise)',
   ERR_NO_MUXER: 'the remote offers no stream multiplexer that this peer speaks (/yamux/1.0.0)',
   ERR_MUXER: 'the remote broke the rules of the stream multiplexer',
+  ERR_NETWORK_KEY: 'all peers of a private network need the same key: 32 bytes, or the text of one swarm.key file',
+  ERR_PRIVATE_NETWORK: 'with a pre-shared key only TCP, WebSocket and relays over them are used: other transports leave the network',
 
   // Streams and protocols
   ERR_NO_PROTOCOL: 'the remote does not handle this protocol',
@@ -44,6 +53,7 @@ export const errorCodes = {
   ERR_LIMITED_CONNECTION: 'the connection is limited by its relay; pass `allowLimited` or wait for the direct one',
   ERR_PROTOCOL_TAKEN: 'call `unhandle` first',
   ERR_TIMEOUT: 'the remote did not answer in time; try again or another peer',
+  ERR_FETCH_FAILED: 'the remote could not look the key up; try again later or another peer',
 
   // Relays
   ERR_RELAY_REFUSED: 'the relay refused; ask its operator or use another',
@@ -57,7 +67,7 @@ export const errorCodes = {
   ERR_ENGINE_DIED: 'the worker is gone; create a new peer',
   ERR_ENGINE_TIMEOUT: 'the worker did not answer in time; it may be suspended or overloaded',
   ERR_STOPPED: 'the peer is stopped; create a new one',
-  ERR_STORE: 'storage was refused; private windows, full disks and missing permissions do that',
+  ERR_STORE: 'storage was refused or is damaged; private windows, full disks and missing permissions refuse it',
   ERR_IDENTITY_IN_USE: 'another page of this origin holds the identity; this one goes on with an ephemeral one',
   ERR_HANDLER: 'the handler of the application threw; see `cause`',
   ERR_INTERNAL: 'this is a defect of tabmesh: please report it with the message and cause',

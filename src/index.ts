@@ -4,6 +4,7 @@
 
 import { launch } from './launch.ts'
 import { consoleLogger } from './log.ts'
+import { watchNetwork } from './network.ts'
 import { Peer } from './peer.ts'
 import type { EngineOptions } from './port/messages.ts'
 import { hostRtc } from './transports/webrtc.ts'
@@ -33,6 +34,7 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
       signal: options.signal,
       log: options.logger ?? consoleLogger(),
       onStopped: closeRtc,
+      watch: watchNetwork,
     })
   } catch (error) {
     closeRtc()

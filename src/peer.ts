@@ -2,22 +2,30 @@
  * Peer: the page's end of an engine. Small: it mirrors what the engine tells and passes calls on; it knows no protocol.
  */
 
+import { utf8 } from './engine/codec/bytes.ts'
+import { FETCH_MAX_DATA, FETCH_MAX_KEY } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
 import { type PeerStream, peerStream } from './peer-stream.ts'
 import { ControlClient } from './port/control.ts'
-import type { EngineEvent, EngineOptions, EngineStarted } from './port/messages.ts'
+import type { EngineEvent, EngineOptions, EngineStarted, NetworkNews } from './port/messages.ts'
 import type {
   CallOptions,
   ConnectionInfo,
+  FetchLookup,
   HandleOptions,
   KnownPeer,
   LogEntry,
   Metrics,
   OpenStreamOptions,
   PeerEvents,
+  PerfOptions,
+  PerfResult,
   StreamInfo,
   Target,
 } from './types.ts'
+
+/** Bytes a millisecond: a perf call that is slower and yet never stands still is given up in the end. */
+const SLOWEST = 10
 
 /** A remote's stream of a protocol that the application handles. Its throw or rejection resets the stream. */
 export type StreamHandler = (stream: PeerStream, context: { remotePeer: string; connection: ConnectionInfo }) => void | Promise<void>
@@ -55,6 +63,7 @@ export class Peer extends EventTarget {
   readonly #log: (entry: LogEntry) => void
   readonly #connections = new Map<string, ConnectionInfo>()
   readonly #handlers = new Map<string, StreamHandler>()
+  readonly #lookups = new Map<string, FetchLookup>()
   /** Those that are not over: a port does not tell when the engine at its other end is gone. */
   readonly #streams = new Set<PeerStream>()
   readonly #onStopped: () => void
@@ -86,13 +95,25 @@ export class Peer extends EventTarget {
   static async start(
     engine: EngineHandle,
     options: EngineOptions,
-    extras: { signal?: AbortSignal | undefined; log: (entry: LogEntry) => void; onStopped?: () => void },
+    extras: {
+      signal?: AbortSignal | undefined
+      log: (entry: LogEntry) => void
+      onStopped?: () => void
+      /** What tells of the network where the host can't see it; returns how to end that. */
+      watch?: (tell: (news: NetworkNews) => void) => () => void
+    },
   ): Promise<Peer> {
     const control = new ControlClient(engine.control, options.connections.dialTimeout)
     engine.onDeath = (error) => control.die(error)
     try {
       const started = await control.run('start', options, extras.signal)
-      return new Peer(started, control, engine, extras.log, extras.onStopped ?? (() => {}))
+      const endWatch = extras.watch?.((news) => {
+        control.run('network', news).catch(() => {})
+      })
+      return new Peer(started, control, engine, extras.log, () => {
+        endWatch?.()
+        extras.onStopped?.()
+      })
     } catch (error) {
       // An engine that does not end with its worker (inline, or in the application's) may have started all the same.
       control.run('stop', undefined).catch(() => {})
@@ -176,6 +197,48 @@ export class Peer extends EventTarget {
     return this.#control.run('ping', target, options.signal)
   }
 
+  /**
+   * Asks a peer for the value under a key of at most 1 KiB (`/libp2p/fetch/0.0.1`); undefined if it has none. A value has at most
+   * 4 MiB and 10 seconds. Rejects with ERR_FETCH_FAILED where the peer could not look it up.
+   */
+  async fetch(target: Target, key: string | Uint8Array, options: CallOptions = {}): Promise<Uint8Array | undefined> {
+    const bytes = typeof key === 'string' ? utf8(key) : new Uint8Array(key)
+    if (bytes.length > FETCH_MAX_KEY)
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', `a key has ${FETCH_MAX_KEY} bytes at most, not ${bytes.length}`)
+    return this.#control.run('fetch', { target, key: bytes }, options.signal)
+  }
+
+  /**
+   * Answers others that `fetch` a key that begins with `prefix`; the longest of several prefixes counts. Rejects with
+   * ERR_PROTOCOL_TAKEN if the prefix is answered already. A lookup has 8 seconds.
+   */
+  async handleFetch(prefix: string, lookup: FetchLookup): Promise<void> {
+    if (this.#lookups.has(prefix)) throw new TabmeshError('ERR_PROTOCOL_TAKEN', `keys that begin with '${prefix}' are answered already`)
+    this.#lookups.set(prefix, lookup)
+    try {
+      await this.#control.run('handleFetch', prefix)
+    } catch (error) {
+      this.#lookups.delete(prefix)
+      throw error
+    }
+  }
+
+  async unhandleFetch(prefix: string): Promise<void> {
+    this.#lookups.delete(prefix)
+    await this.#control.run('unhandleFetch', prefix)
+  }
+
+  /**
+   * Measures how fast bytes go to a peer that answers `/perf/1.0.0` (option `perf`), and back. Runs in the engine, over the best
+   * connection that no relay limits. Rejects with ERR_TIMEOUT when nothing moves for 30 seconds.
+   */
+  async perf(target: Target, { upload = 0, download = 0, signal }: PerfOptions = {}): Promise<PerfResult> {
+    for (const bytes of [upload, download]) {
+      if (!Number.isSafeInteger(bytes) || bytes < 0) throw new TabmeshError('ERR_INVALID_ARGUMENT', `${bytes} is not a number of bytes`)
+    }
+    return this.#control.run('perf', { target, upload, download }, signal, { longest: (upload + download) / SLOWEST })
+  }
+
   async metrics(): Promise<Metrics> {
     return this.#control.run('metrics', undefined)
   }
@@ -256,6 +319,9 @@ export class Peer extends EventTarget {
         const error = inflate(event.error)
         return error === undefined ? undefined : this.#emit('error', error)
       }
+      case 'lookup':
+        void this.#lookUp(event.id, event.prefix, event.key, event.peer)
+        return
       case 'stream':
         return this.#serve(this.#stream(event.info, event.port), event.connection)
     }
@@ -282,10 +348,35 @@ export class Peer extends EventTarget {
     }
   }
 
+  async #lookUp(id: number, prefix: string, bytes: Uint8Array, remotePeer: string): Promise<void> {
+    let data: Uint8Array<ArrayBuffer> | undefined
+    let failed = false
+    try {
+      const key = new TextDecoder().decode(bytes)
+      const found = await this.#lookups.get(prefix)?.(key, { remotePeer, bytes })
+      // A copy, for it is handed over and the page goes on with its own.
+      if (found !== undefined) data = new Uint8Array(bytesOf(typeof found === 'string' ? utf8(found) : found))
+    } catch (cause) {
+      failed = true
+      this.#emit('error', new TabmeshError('ERR_HANDLER', `the lookup of '${prefix}' failed`, { cause }))
+    }
+    // Nobody minds an answer that the engine does not live to hear.
+    this.#control
+      .run('answerLookup', { id, data, failed }, undefined, { transfer: data === undefined ? [] : [data.buffer] })
+      .catch(() => {})
+  }
+
   #emit<K extends keyof PeerEvents>(type: K, detail: PeerEvents[K]): void {
     this.#log({ time: Date.now(), scope: `tabmesh:${type.split(':')[0]}`, message: type, detail })
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
+}
+
+/** What a lookup may return beside text. */
+const bytesOf = (found: unknown): Uint8Array => {
+  if (!(found instanceof Uint8Array)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a lookup gives Uint8Array, string or undefined')
+  if (found.length > FETCH_MAX_DATA) throw new TabmeshError('ERR_FRAME_TOO_LARGE', `a value of ${found.length} bytes`)
+  return found
 }
 
 const inflate = (error: PlainError | undefined): TabmeshError | undefined =>
@@ -295,7 +386,7 @@ export interface PeerStoreView {
   /** What is known of a peer, or undefined. */
   get(id: string): Promise<KnownPeer | undefined>
   all(): Promise<readonly KnownPeer[]>
-  /** Sets a tag; `value` is 0 to 100. */
+  /** Sets a tag; `value` is up to 100, and 0 takes it away. Peers tagged `keep-alive…` are dialled whenever they are away, after a reload too. */
   tag(id: string, tag: string, value?: number): Promise<void>
   /** Forgets a peer; resolves with whether it was known. */
   delete(id: string): Promise<boolean>

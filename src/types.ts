@@ -32,7 +32,7 @@ export interface PeerOptions {
   /** Multiaddrs to listen on; in a browser `/p2p-circuit` and `/webrtc`, both by default. */
   listen?: string[]
   transports?: TransportOptions
-  /** ICE servers; none by default, so that no third party is contacted. */
+  /** ICE servers; by default the STUN of the relays in use, so that no third party is contacted. */
   rtcConfiguration?: RTCConfiguration
   connections?: ConnectionOptions
   /** Node only: what is proposed when a byte pipe is dialled, the best first; `['noise']`. Listeners answer both. */
@@ -108,6 +108,8 @@ export interface ConnectionInfo {
   readonly streams: number
   /** Milliseconds, once measured. */
   readonly rtt: number | undefined
+  /** Where the remote sees us come from, as it says; not over a relay, which is all that it sees there. */
+  readonly observedAddr: string | undefined
 }
 
 export interface StreamInfo {
@@ -129,10 +131,36 @@ export interface HandleOptions {
   allowLimited?: boolean
 }
 
+/** What the remote of a `fetch` asks for. */
+export interface FetchRequest {
+  readonly remotePeer: string
+  /** The key as it came: it need not be text. */
+  readonly bytes: Uint8Array
+}
+
+/** Looks up the value under a key; undefined if there is none. Its throw or rejection tells the remote that it failed, and no more. */
+export type FetchLookup = (key: string, request: FetchRequest) => Uint8Array | string | undefined | Promise<Uint8Array | string | undefined>
+
+export interface PerfOptions extends CallOptions {
+  /** Bytes to send; 0. */
+  upload?: number
+  /** Bytes to have sent back; 0. */
+  download?: number
+}
+
+/** With both directions in one call, the first byte of the answer is where the upload's time ends and the download's begins. */
+export interface PerfResult {
+  readonly upload: { readonly bytes: number; readonly ms: number }
+  readonly download: { readonly bytes: number; readonly ms: number }
+}
+
 /** What the peer store knows of a peer. */
 export interface KnownPeer {
   readonly id: string
+  /** All that are known, the certified ones first. */
   readonly addresses: readonly string[]
+  /** Those that the peer itself has signed. */
+  readonly certified: readonly string[]
   readonly protocols: readonly string[]
   readonly agent: string | undefined
   readonly tags: Readonly<Record<string, number>>

@@ -8,23 +8,35 @@ import { nobleAead } from '../src/engine/crypto/noble-aead.ts'
 import type { Host } from '../src/engine/host.ts'
 import { Node } from '../src/engine/net/node.ts'
 import type { Service, Transport } from '../src/engine/net/service.ts'
+import { type MuxerKind, yamuxKind } from '../src/engine/net/upgrade.ts'
+import { iceRestart } from '../src/engine/protocols/ice-restart/service.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
+import { checkService } from '../src/engine/protocols/ping/check.ts'
 import { pingService } from '../src/engine/protocols/ping/service.ts'
-import { relayClient } from '../src/engine/protocols/relay/service.ts'
+import { type RelayClient, relayClient } from '../src/engine/protocols/relay/service.ts'
+import { stunClient } from '../src/engine/protocols/stun/service.ts'
+import { webrtcDirectTransport } from '../src/engine/protocols/webrtc-direct/transport.ts'
 import { webrtcService } from '../src/engine/protocols/webrtc-signaling/service.ts'
+import { parseSwarmKey, pnetShield } from '../src/engine/wire/pnet.ts'
+import { TabmeshError } from '../src/errors.ts'
 import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
 import type { EngineInit } from '../src/port/messages.ts'
+import { keepPeers } from '../src/port/peer-shelf.ts'
 import { rtcOverPort } from '../src/port/rtc-remote.ts'
 import { verify, x25519 } from '../src/port/web-crypto.ts'
 import { openIdentity } from '../src/store/identity.ts'
+import { peersInDatabase } from '../src/store/peers.ts'
 import { webSocketTransport } from '../src/transports/web-socket.ts'
+import { webTransportTransport } from '../src/transports/web-transport.ts'
 import { instantiateAead } from './aead/load.ts'
 
 const start: StartEngine = async (options, rtcPort, onEvent) => {
   // First what may be refused, so that nothing is held when it is.
   const relays = options.relays.map(relayUrlToMultiaddr)
-  const { identity, warning, release } = await openIdentity(options.identity, options.name)
+  const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
+  const muxers = typeof options.mplex === 'string' ? [yamuxKind, await loadMplex(options.mplex)] : [yamuxKind]
+  const { identity, kept, warning, release } = await openIdentity(options.identity, options.name)
   const host: Host = {
     now: () => performance.now(),
     date: () => Date.now(),
@@ -41,13 +53,28 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
     publicKey: identity.publicKey,
   }
   const ping = pingService()
-  const services: Service[] = [identifyService(), ping]
+  const check = checkService({ ping: ping.ping, onDead: () => host.defer(() => circuits?.online()) })
+  const services: Service[] = [identifyService(), ping, check]
+  let circuits: RelayClient | undefined
   const transports: Transport[] = []
-  const { webSocket, circuitRelay, webRTC } = options.transports
+  const { webSocket, circuitRelay } = options.transports
+  // What secures itself would leave a private network.
+  const { webTransport, webRTC, webRTCDirect } = networkKey === undefined ? options.transports : noTransports
   if (webSocket) transports.push(webSocketTransport({ secureContext: options.secureOnly }))
+  if (webTransport) transports.push(webTransportTransport())
+  const stun = stunClient()
+  if (webRTC) services.push(stun)
+  const rtc = rtcOverPort(rtcPort, stun.servers)
+  if (webRTCDirect) transports.push(webrtcDirectTransport(rtc))
   if (webRTC) {
-    const webrtc = webrtcService({ rtc: rtcOverPort(rtcPort), ping: ping.ping })
-    services.push(webrtc)
+    const mender = iceRestart({
+      check: check.check,
+      checkAll: check.checkAll,
+      circuit: (address, net, done) => circuits?.dial(address, net, done),
+      routes: (peer) => circuits?.routes?.(peer) ?? [],
+    })
+    const webrtc = webrtcService({ rtc, ping: ping.ping, muxer: mender.muxer })
+    services.push(mender, webrtc)
     transports.push(webrtc)
   }
   if (circuitRelay) {
@@ -56,11 +83,36 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
       relays: listensOn('/p2p-circuit') || listensOn('/webrtc') ? relays : [],
       webrtc: webRTC && listensOn('/webrtc'),
     })
+    circuits = relay
     services.push(relay)
     transports.push(relay)
   }
-  const node = new Node({ host, services, transports, limits: options.connections, onEvent })
-  return { node, ping: ping.ping, warnings: warning === undefined ? [] : [warning], close: release }
+  const shielded = networkKey === undefined ? {} : { shield: pnetShield(networkKey) }
+  const node = new Node({ host, services, transports, muxers, ...shielded, limits: options.connections, onEvent })
+  const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
+  const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
+  return {
+    node,
+    ping: ping.ping,
+    warnings: [...(warning === undefined ? [] : [warning]), ...(peers?.warnings ?? [])],
+    started: () => peers?.started(node),
+    async close() {
+      await peers?.close()
+      release()
+    },
+  }
+}
+
+const noTransports = { webTransport: false, webRTC: false, webRTCDirect: false }
+
+/** mplex, which few pages need, is a file of its own. It makes its errors with the class it is handed: a copy would be another one. */
+const loadMplex = async (url: string): Promise<MuxerKind> => {
+  try {
+    const { mplexKind }: typeof import('../src/engine/wire/mplex/muxer.ts') = await import(/* @vite-ignore */ url)
+    return mplexKind(TabmeshError)
+  } catch (cause) {
+    throw new TabmeshError('ERR_INVALID_ARGUMENT', `\`mplex\`: no tabmesh.mplex.js can be loaded from ${url}`, { cause })
+  }
 }
 
 const entry = (init: EngineInit): void => serveEngine(init, start)

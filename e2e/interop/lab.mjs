@@ -1,4 +1,5 @@
-// Where the interop cases run: relays of ours as processes, our peers in this process and in pages of a Chromium, js-libp2p's beside them.
+// Where the interop cases run: relays of ours as processes, our peers in this process and in pages of a Chromium, those of js-libp2p and
+// go-libp2p beside them.
 //
 // A lab has what all cases share (browser, pages' server, the bundled js page); each case has a scene of its own, and at its end
 // everything it started is stopped and every relay of ours has to be empty again.
@@ -13,6 +14,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { chromium } from 'playwright'
 import { chromiumFlags } from '../../scripts/chromium.mjs'
+import { spawnGoPeer } from '../peers/go/client.mjs'
 import { spawnJsPeer } from '../peers/js/client.mjs'
 import { buildJsPage } from '../peers/js/page/build.mjs'
 import { startOurPeer } from './our-peer.mjs'
@@ -27,6 +29,7 @@ const SLACK = 5_000
 
 /**
  * @typedef {import('../../src/types.ts').PeerOptions} PeerOptions
+ * @typedef {import('../peers/go/client.mjs').GoPeerOptions} GoPeerOptions
  * @typedef {import('../peers/js/client.mjs').JsPeerOptions} JsPeerOptions
  * @typedef {Awaited<ReturnType<typeof startOurPeer>>} OurPeer
  * @typedef {Awaited<ReturnType<typeof openLab>>} Lab
@@ -35,10 +38,10 @@ const SLACK = 5_000
  */
 
 /**
- * What the cases need of a peer, ours or js-libp2p's, in Node or in a page.
+ * What the cases need of a peer, ours, js-libp2p's or go-libp2p's.
  *
  * @typedef {{
- *   kind: 'our page' | 'our node' | 'js page' | 'js node',
+ *   kind: 'our page' | 'our node' | 'js page' | 'js node' | 'go',
  *   peerId: string,
  *   addresses: () => Promise<string[]>,
  *   dial: (target: string, options?: { timeout?: number }) => Promise<any>,
@@ -48,13 +51,14 @@ const SLACK = 5_000
  *     Promise<{ uploadMBps: number, downloadMBps: number }>,
  *   connections: () => Promise<any[]>,
  *   hangUp: (peerId: string) => Promise<unknown>,
+ *   fetch: (target: string, options: { key: string }) => Promise<string | null>,
  *   identify: (target: string) => Promise<any>,
  *   known: (peerId: string) => Promise<any>,
  *   event: (type: string, options?: { timeout?: number }) => Promise<any>,
  *   log: () => Promise<string>,
  *   stop: () => Promise<unknown>,
  * }} Side
- * `identify` is js-libp2p's, `known` and `event` are ours.
+ * `identify` is theirs, `known` and `event` are ours; go-libp2p and the page of js-libp2p have no `fetch`.
  */
 
 /**
@@ -98,8 +102,8 @@ export const until = async (ms, what, look) => {
   }
 }
 
-/** @param {{ dist: string, chromiumPath: string }} options */
-export const openLab = async ({ dist, chromiumPath }) => {
+/** `js`: whether js-libp2p is there, for its page. @param {{ dist: string, chromiumPath: string, js: boolean }} options */
+export const openLab = async ({ dist, chromiumPath, js }) => {
   const folder = await mkdtemp(join(tmpdir(), 'tabmesh-interop-'))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   /** @type {(() => Promise<unknown>)[]} */
@@ -108,14 +112,25 @@ export const openLab = async ({ dist, chromiumPath }) => {
     for (const closer of closers.splice(0).reverse()) await closer().catch((error) => console.error(`closing: ${error.message}`))
   }
   try {
-    const jsPage = await buildJsPage(join(folder, 'js'))
-    const base = await servePages({ '/dist/': dist, '/e2e/': join(root, 'e2e'), '/js/': jsPage }, closers)
-    const browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumFlags })
+    const jsPage = js ? { '/js/': await buildJsPage(join(folder, 'js')) } : {}
+    const base = await servePages({ '/dist/': dist, '/e2e/': join(root, 'e2e'), ...jsPage }, closers)
+    // Nobody has signed the certificates of wss here. Those of WebTransport and WebRTC are checked all the same: by their hashes.
+    const browser = await chromium.launch({ executablePath: chromiumPath, args: [...chromiumFlags, '--ignore-certificate-errors'] })
     closers.push(() => browser.close())
     const { createPeer } = await import(pathToFileURL(join(dist, 'node.js')).href)
     let relays = 0
     const relayFolder = () => join(folder, `relay-${relays++}`)
-    return { scene: () => openScene({ dist, base, browser, createPeer, relayFolder }), close }
+    /** Why our Node peer can't listen there on this machine; undefined where it can. @param {string} address */
+    const unsupported = async (address) => {
+      try {
+        await (await createPeer({ listen: [address] })).stop()
+        return undefined
+      } catch (error) {
+        if (/** @type {{ code?: string }} */ (error).code !== 'ERR_UNSUPPORTED') throw error
+        return /** @type {Error} */ (error).message
+      }
+    }
+    return { folder, unsupported, scene: () => openScene({ dist, base, browser, createPeer, relayFolder }), close }
   } catch (error) {
     await close()
     throw error
@@ -187,12 +202,20 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       return relay
     },
 
-    /** A js-libp2p relay; it limits its circuits unless told otherwise. @param {{ limits?: boolean }} [options] */
-    async jsRelay({ limits = false } = {}) {
-      const side = await jsNode({ listen: [LOCAL_WS], relayServer: true, limits })
-      add(side)
+    /** A js-libp2p relay, one that limits its circuits only where it is told to. @param {JsPeerOptions} [options] */
+    async jsRelay(options) {
+      const side = add(await jsNode({ listen: [LOCAL_WS], relayServer: true, limits: false, ...options }))
       return { ...side, address: /** @type {string} */ ((await side.addresses())[0]) }
     },
+
+    /** A go-libp2p relay, one that limits its circuits only where it is told to. @param {GoPeerOptions} [options] */
+    async goRelay(options) {
+      const side = add(await goNode({ listen: ['ws'], relayServer: true, limits: false, ...options }))
+      return { ...side, address: /** @type {string} */ ((await side.addresses())[0]) }
+    },
+
+    /** @param {GoPeerOptions} [options] */
+    goNode: async (options) => add(await goNode(options)),
 
     /** @param {JsPeerOptions} [options] */
     jsNode: async (options) => add(await jsNode(options)),
@@ -236,6 +259,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
           connections: () => call('connections'),
           hangUp: (id) => call('hangUp', id),
           identify: unsupported,
+          fetch: (...args) => call('fetch', ...args),
           known: (id) => call('known', id),
           event: (...args) => call('event', ...args),
           log: async () => [await log(), ...(await call('told').catch(() => []))].join('\n').trim(),
@@ -247,7 +271,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       }
     },
 
-    /** @param {{ relays?: string[] }} [options] */
+    /** @param {import('../peers/js/page/build.mjs').JsPageOptions} [options] */
     async jsPage(options = {}) {
       const { context, page, log } = await openPage('/js/index.html')
       await page.waitForFunction('window.jsPeer', undefined, { timeout: READY_TIMEOUT })
@@ -269,6 +293,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
           connections: () => call('connections'),
           hangUp: (id) => call('hangUp', id),
           identify: (target) => call('identify', target),
+          fetch: unsupported,
           known: unsupported,
           event: unsupported,
           log,
@@ -280,9 +305,15 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       }
     },
 
-    /** What everybody said last, for the message of a failure. */
-    async logs() {
-      const logs = await Promise.all(sides.map(async (side) => [side.kind, await side.log().catch(() => '')]))
+    /** Stops one of them now; the others stay. @param {Side} side */
+    async dismiss(side) {
+      sides.splice(sides.indexOf(side), 1)
+      await within(STOP_TIMEOUT, `stopping the ${side.kind}`, side.stop()).catch(() => {})
+    },
+
+    /** What everybody said last, or these, for the message of a failure. */
+    async logs(who = sides) {
+      const logs = await Promise.all(who.map(async (side) => [side.kind, await side.log().catch(() => '')]))
       return logs.flatMap(([kind, text]) => (text ? [`${kind}:\n${text.replace(/^/gm, '    ')}`] : [])).join('\n')
     },
 
@@ -312,6 +343,19 @@ const jsNode = async (options) => {
     kind: 'js node',
     addresses: peer.currentAddresses,
     known: unsupported,
+    event: unsupported,
+    log: async () => peer.stderr.slice(-4000),
+  }
+}
+
+/** @param {GoPeerOptions} [options] @returns {Promise<Side>} */
+const goNode = async (options) => {
+  const peer = await spawnGoPeer(options)
+  return {
+    ...peer,
+    kind: 'go',
+    addresses: peer.currentAddresses,
+    fetch: unsupported,
     event: unsupported,
     log: async () => peer.stderr.slice(-4000),
   }

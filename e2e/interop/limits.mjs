@@ -3,6 +3,8 @@
 import { addressOf, expect, failure, parted, tells } from './trial.mjs'
 
 const CIRCUIT = '/p2p-circuit/p2p/'
+/** A peer that would not leave a circuit for WebRTC. */
+const CIRCUITS = { transports: { webRTC: false } }
 const SMALL = 16 * 1024
 const LARGE = 1_000_000
 const UNLIMITED = ['--circuit-duration', '0', '--circuit-bytes', '0']
@@ -13,8 +15,17 @@ export const limits = [
     name: 'our node → js relay, stock limits → our node',
     async run(scene) {
       const relay = await scene.jsRelay({ limits: true })
-      const target = await scene.ourNode({ relays: [relay.address] })
-      const dialer = await scene.ourNode()
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.address] })
+      const dialer = await scene.ourNode(CIRCUITS)
+      return limited(dialer, target)
+    },
+  },
+  {
+    name: 'our node → go relay, stock limits → our node',
+    async run(scene) {
+      const relay = await scene.goRelay({ limits: true })
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.address] })
+      const dialer = await scene.ourNode(CIRCUITS)
       return limited(dialer, target)
     },
   },
@@ -23,7 +34,7 @@ export const limits = [
     async run(scene) {
       const relay = await scene.relay(['--circuit-duration', '120', '--circuit-bytes', String(128 * 1024)])
       const target = await scene.jsNode({ relay: relay.address })
-      const dialer = await scene.ourNode()
+      const dialer = await scene.ourNode(CIRCUITS)
       return limited(dialer, target)
     },
   },
@@ -31,8 +42,8 @@ export const limits = [
     name: 'our node ⇥ our relay without a free slot',
     async run(scene) {
       const relay = await scene.relay([...UNLIMITED, '--max-reservations', '1'])
-      await addressOf(await scene.ourNode({ relays: [relay.http] }), CIRCUIT)
-      const late = await scene.ourNode({ relays: [relay.http] })
+      await addressOf(await scene.ourNode({ ...CIRCUITS, relays: [relay.http] }), CIRCUIT)
+      const late = await scene.ourNode({ ...CIRCUITS, relays: [relay.http] })
       const error = await late.event('error')
       expect(tells(error, 'ERR_RELAY_FULL'), 'the second should hear ERR_RELAY_FULL', error?.code)
       expect((await late.addresses()).length === 0, 'the second should have no address')
@@ -43,9 +54,19 @@ export const limits = [
     name: 'js node ⇥ our relay without a free slot',
     async run(scene) {
       const relay = await scene.relay([...UNLIMITED, '--max-reservations', '1'])
-      await addressOf(await scene.ourNode({ relays: [relay.http] }), CIRCUIT)
+      await addressOf(await scene.ourNode({ ...CIRCUITS, relays: [relay.http] }), CIRCUIT)
       const error = await failure('a reservation of js', scene.jsNode({ relay: relay.address }))
       expect(/no reservation|RESERVATION_REFUSED|Could not listen|ListenError/i.test(error.message), 'js should be refused', error.message)
+      return { note: 'refused' }
+    },
+  },
+  {
+    name: 'go ⇥ our relay without a free slot',
+    async run(scene) {
+      const relay = await scene.relay([...UNLIMITED, '--max-reservations', '1'])
+      await addressOf(await scene.ourNode({ ...CIRCUITS, relays: [relay.http] }), CIRCUIT)
+      const error = await failure('a reservation of go', scene.goNode({ relay: relay.address }))
+      expect(/RESERVATION_REFUSED|RESOURCE_LIMIT_EXCEEDED/i.test(error.message), 'go should be refused', error.message)
       return { note: 'refused' }
     },
   },
@@ -55,9 +76,9 @@ export const limits = [
       const relay = await scene.relay([...UNLIMITED, '--max-circuits', '1'])
       const target = await scene.jsNode({ relay: relay.address })
       const address = await addressOf(target, CIRCUIT)
-      const first = await scene.ourNode()
+      const first = await scene.ourNode(CIRCUITS)
       await first.dial(address)
-      const second = await scene.ourNode()
+      const second = await scene.ourNode(CIRCUITS)
       const error = await failure('a dial through a full relay', second.dial(address))
       expect(tells(error, 'ERR_RELAY_FULL'), 'the dial should say ERR_RELAY_FULL', `${error.code}: ${error.message}`)
       await first.hangUp(target.peerId)
@@ -71,8 +92,8 @@ export const limits = [
     name: 'our node → js relay → nobody there',
     async run(scene) {
       const relay = await scene.jsRelay()
-      const nobody = await scene.ourNode()
-      const dialer = await scene.ourNode()
+      const nobody = await scene.ourNode(CIRCUITS)
+      const dialer = await scene.ourNode(CIRCUITS)
       const error = await failure('a dial to nobody', dialer.dial(`${relay.address}/p2p-circuit/p2p/${nobody.peerId}`))
       expect(tells(error, 'ERR_RELAY_NO_RESERVATION'), 'the dial should say ERR_RELAY_NO_RESERVATION', `${error.code}: ${error.message}`)
       return { note: `${error.code} › ERR_RELAY_NO_RESERVATION` }

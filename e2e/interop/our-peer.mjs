@@ -1,7 +1,7 @@
 // One of our peers as the cases use it, in Node and in a page alike: the calls that the js-libp2p peers offer too (../peers/js), on the
 // public API of tabmesh and nothing else.
 
-import { ECHO, PERF, seededBytes, sha256 } from '../peers/js/protocols.mjs'
+import { ECHO, FETCH_NOTHING, FETCH_PREFIX, seededBytes, sha256 } from '../peers/js/protocols.mjs'
 
 /** One write. */
 const BLOCK = 64 * 1024
@@ -15,19 +15,19 @@ const TIMEOUT = 30_000
  */
 
 /**
- * Starts a peer that serves echo and perf, on limited connections too.
+ * Starts a peer that serves echo, on limited connections too, perf and fetch.
  *
  * @param {(options: PeerOptions) => Promise<Peer>} createPeer
  * @param {PeerOptions} options
  */
 export const startOurPeer = async (createPeer, options) => {
-  const peer = await createPeer({ identity: 'ephemeral', rtcConfiguration: { iceServers: [] }, ...options })
+  const peer = await createPeer({ identity: 'ephemeral', rtcConfiguration: { iceServers: [] }, perf: true, ...options })
   /** @type {{ type: string, detail: any }[]} everything the peer has told, for `event` and for the message of a failure */
   const told = []
   const types = ['error', 'relay:reserved', 'relay:lost', 'peer:identify', 'connection:open', 'connection:close', 'addresses:change']
   for (const type of types) peer.addEventListener(/** @type {'error'} */ (type), ({ detail }) => void told.push({ type, detail }))
   await peer.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable), { allowLimited: true })
-  await peer.handle(PERF, servePerf, { allowLimited: true })
+  await peer.handleFetch(FETCH_PREFIX, (key) => (key === FETCH_NOTHING ? undefined : key))
 
   return {
     peerId: peer.id,
@@ -43,7 +43,12 @@ export const startOurPeer = async (createPeer, options) => {
     /** @param {string} target @param {{ bytes: number, seed?: number } & CallOptions} options */
     echo: (target, options) => runEcho(peer, target, options),
     /** @param {string} target @param {{ upload?: number, download?: number } & CallOptions} options */
-    perf: (target, options) => runPerf(peer, target, options),
+    perf: (target, options) => measure(peer, target, options),
+    /** The value as text, null where there is none. @param {string} target @param {{ key: string } & CallOptions} options */
+    async fetch(target, { key, timeout = TIMEOUT }) {
+      const value = await peer.fetch(target, key, { signal: AbortSignal.timeout(timeout) })
+      return value === undefined ? null : new TextDecoder().decode(value)
+    },
     connections: () => peer.connections,
     /** What the peer store knows. @param {string} id */
     known: (id) => peer.peerStore.get(id),
@@ -99,54 +104,16 @@ const runEcho = async (peer, target, { bytes, seed = 1, timeout = TIMEOUT, allow
 }
 
 /**
- * One perf exchange (libp2p/specs perf/perf.md): `upload` bytes there, then `download` back, at least one: it proves that all was read.
+ * What `peer.perf` says, in MB/s.
  *
  * @param {Peer} peer
  * @param {string} target
  * @param {{ upload?: number, download?: number } & CallOptions} options
  */
-const runPerf = async (peer, target, { upload = 0, download = 0, timeout = TIMEOUT, allowLimited = false }) => {
-  const signal = AbortSignal.timeout(timeout)
-  const asked = Math.max(1, download)
-  const stream = await peer.openStream(target, PERF, { signal, allowLimited })
-  return orAbort(stream, signal, async () => {
-    const head = new Uint8Array(8)
-    new DataView(head.buffer).setBigUint64(0, BigInt(asked))
-    const zeros = new Uint8Array(BLOCK)
-    const started = performance.now()
-    let [received, answered, sent] = [0, 0, 0]
-    const reading = read(stream, (chunk) => {
-      answered ||= performance.now()
-      received += chunk.length
-    })
-    const writing = write(stream, 8 + upload, (from, to) => (from === 0 ? join(head, zeros, to) : zeros.subarray(0, to - from))).then(
-      () => {
-        sent = performance.now()
-      },
-    )
-    await Promise.all([reading, writing])
-    const downloadMs = performance.now() - sent
-    if (received !== asked) throw new Error(`asked for ${asked} bytes, ${received} came`)
-    const uploadMs = answered - started
-    return { uploadMs, downloadMs, uploadMBps: upload / 1000 / uploadMs, downloadMBps: download / 1000 / downloadMs }
-  })
-}
-
-/**
- * Serves perf: 8 bytes big-endian say how much is wanted back once the remote has finished.
- *
- * @param {import('../../src/peer-stream.ts').PeerStream} stream
- */
-const servePerf = async (stream) => {
-  const head = new Uint8Array(8)
-  let received = 0
-  await read(stream, (chunk) => {
-    if (received < 8) head.set(chunk.subarray(0, 8 - received), received)
-    received += chunk.length
-  })
-  if (received < 8) throw new Error(`a perf request needs 8 bytes, ${received} came`)
-  const zeros = new Uint8Array(BLOCK)
-  await write(stream, Number(new DataView(head.buffer).getBigUint64(0)), (from, to) => zeros.subarray(0, to - from))
+const measure = async (peer, target, { upload = 0, download = 0, timeout = TIMEOUT }) => {
+  const result = await peer.perf(target, { upload, download, signal: AbortSignal.timeout(timeout) })
+  const [up, down] = [result.upload, result.download]
+  return { uploadMs: up.ms, downloadMs: down.ms, uploadMBps: up.bytes / 1000 / up.ms, downloadMBps: down.bytes / 1000 / down.ms }
 }
 
 /**
@@ -167,14 +134,6 @@ const write = async (stream, total, piece) => {
   const writer = stream.writable.getWriter()
   for (let at = 0; at < total; at += BLOCK) await writer.write(piece(at, Math.min(total, at + BLOCK)))
   await writer.close()
-}
-
-/** @param {Uint8Array} head @param {Uint8Array} rest @param {number} length */
-const join = (head, rest, length) => {
-  const bytes = new Uint8Array(length)
-  bytes.set(head)
-  bytes.set(rest.subarray(0, length - head.length), head.length)
-  return bytes
 }
 
 /**

@@ -1,8 +1,10 @@
-// Circuit relay v2: through our relay and through js-libp2p's, with either side at either end.
+// Circuit relay v2: through our relay and through those of js-libp2p and go-libp2p, with either side at either end.
 
 import { addressOf, trial } from './trial.mjs'
 
 const CIRCUIT = '/p2p-circuit/p2p/'
+/** A peer that would not leave a circuit for WebRTC. */
+const CIRCUITS = { transports: { webRTC: false } }
 const LIMIT_BYTES = 4 * 1024 * 1024
 const LIMIT_SECONDS = 120
 /** Wide enough for the echo, so that the connection is limited and still carries all of it. */
@@ -23,7 +25,7 @@ export const relayed = [
     name: 'js node → our relay → our node',
     async run(scene) {
       const relay = await scene.relay()
-      const target = await scene.ourNode({ relays: [relay.http] })
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.http] })
       const dialer = await scene.jsNode()
       return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
     },
@@ -32,7 +34,7 @@ export const relayed = [
     name: 'js node → our relay, limited → our node',
     async run(scene) {
       const relay = await scene.relay(LIMITED)
-      const target = await scene.ourNode({ relays: [relay.http] })
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.http] })
       const dialer = await scene.jsNode()
       const row = await trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay', limited: true, perf: false })
       return { ...row, note: await limitsSeen(dialer, target.peerId) }
@@ -62,7 +64,7 @@ export const relayed = [
     async run(scene) {
       const relay = await scene.relay()
       const target = await scene.jsNode({ relay: relay.address })
-      const dialer = await scene.ourNode()
+      const dialer = await scene.ourNode(CIRCUITS)
       return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
     },
   },
@@ -70,8 +72,8 @@ export const relayed = [
     name: 'our node → js relay → our node',
     async run(scene) {
       const relay = await scene.jsRelay()
-      const target = await scene.ourNode({ relays: [relay.address] })
-      const dialer = await scene.ourNode()
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.address] })
+      const dialer = await scene.ourNode(CIRCUITS)
       return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
     },
   },
@@ -80,7 +82,7 @@ export const relayed = [
     async run(scene) {
       const relay = await scene.jsRelay()
       const target = await scene.jsNode({ relay: relay.address })
-      const dialer = await scene.ourNode()
+      const dialer = await scene.ourNode(CIRCUITS)
       return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
     },
   },
@@ -88,9 +90,45 @@ export const relayed = [
     name: 'js node → js relay → our node',
     async run(scene) {
       const relay = await scene.jsRelay()
-      const target = await scene.ourNode({ relays: [relay.address] })
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.address] })
       const dialer = await scene.jsNode()
       return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
+    },
+  },
+  {
+    name: 'our node → go relay → our node',
+    async run(scene) {
+      const relay = await scene.goRelay()
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.address] })
+      const dialer = await scene.ourNode(CIRCUITS)
+      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
+    },
+  },
+  {
+    name: 'our node → go relay → js node',
+    async run(scene) {
+      const relay = await scene.goRelay()
+      const target = await scene.jsNode({ relay: relay.address })
+      const dialer = await scene.ourNode(CIRCUITS)
+      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
+    },
+  },
+  {
+    name: 'go → our relay → go',
+    async run(scene) {
+      const relay = await scene.relay()
+      const target = await scene.goNode({ relay: relay.address })
+      const dialer = await scene.goNode()
+      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
+    },
+  },
+  {
+    name: 'go → our relay, limited → our node',
+    async run(scene) {
+      const relay = await scene.relay(LIMITED)
+      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.http] })
+      const dialer = await scene.goNode()
+      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay', limited: true, perf: false })
     },
   },
 ]

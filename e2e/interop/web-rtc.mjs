@@ -65,6 +65,15 @@ export const webRtc = [
     },
   },
   {
+    name: 'our page → go relay → our page',
+    async run(scene) {
+      const relay = await scene.goRelay()
+      const target = await scene.ourPage({ relays: [relay.address] })
+      const dialer = await scene.ourPage({ relays: [relay.address] })
+      return trial(dialer, target, { address: await addressOf(target, WEBRTC), way: 'webrtc', perf: false })
+    },
+  },
+  {
     name: 'our page → our relay → js node',
     async run(scene) {
       const relay = await scene.relay()

@@ -20,19 +20,33 @@ const run = promisify(execFile)
  */
 
 export const PUBLIC = ['10.0.0.1', '10.0.0.2']
-const TOOLS = ['ip', 'nft', 'conntrack', 'sysctl']
+/** Tools, and the packages of Debian that have them. */
+const TOOLS = { ip: 'iproute2', nft: 'nftables', conntrack: 'conntrack', sysctl: 'procps' }
 
-/** Why no lab can be had here; undefined where it can. */
+/** Packages whose tools are missing. */
+const notThere = async () => {
+  const found = await Promise.all(
+    Object.entries(TOOLS).map(([tool, name]) =>
+      run('which', [tool]).then(
+        () => [],
+        () => [name],
+      ),
+    ),
+  )
+  return found.flat()
+}
+
+/** Why no lab can be had here; undefined where it can. Installs what is missing, where that is root's to do. */
 export const missing = async () => {
   if (process.platform !== 'linux') return 'network namespaces are Linux only'
   if (process.getuid?.() !== 0) return 'network namespaces need root'
-  for (const tool of TOOLS) {
-    const found = await run('which', [tool]).then(
-      () => true,
-      () => false,
-    )
-    if (!found) return `${tool} is not installed (iproute2, nftables, conntrack, procps)`
+  let lacking = await notThere()
+  if (lacking.length > 0) {
+    await run('apt-get', ['update']).catch(() => {})
+    await run('apt-get', ['install', '-y', '--no-install-recommends', ...lacking]).catch(() => {})
+    lacking = await notThere()
   }
+  if (lacking.length > 0) return `not installed: ${lacking.join(', ')}`
   return run('ip', ['netns', 'add', 'tabmesh-try']).then(
     async () => {
       await run('ip', ['netns', 'del', 'tabmesh-try'])

@@ -33,6 +33,17 @@ export const DIAL_HEAD_START = 250
 export const DIAL_HEAD_START_NEAR = 30
 /** How long the direct ways have before one through a relay is tried beside them (go: 500 ms). */
 export const DIAL_RELAY_DELAY = 500
+/** Addresses of one dial that are tried at a time (go: 8): with more, the remote's own door is crowded by one caller. */
+export const DIAL_MAX_PARALLEL = 8
+/** Of DIAL_MAX_ADDRESSES, kept for ways through a relay: two dozen dead direct addresses must not push out the one that works. */
+export const DIAL_KEPT_RELAYED = 5
+/** Sockets being opened, all dials together (js in a page: 50). Browsers stop at 255 WebSockets, and a NAT forgets others for a flood. */
+export const DIAL_MAX_SOCKETS = 64
+/**
+ * How long an open relayed connection waits for the direct one that is negotiated over it before a dial is answered with it: ICE
+ * between two home networks takes under 2 s, and where it can't succeed 15 to 40 s.
+ */
+export const RELAY_SETTLE = 2_500
 /** An address that failed once is left alone this long, and at most that long however often it fails (go). */
 export const BACK_OFF_BASE = 5_000
 export const BACK_OFF_MAX = 300_000
@@ -135,9 +146,26 @@ export const MPLEX_CLOSE_TIMEOUT = 5_000
 /** Bytes taken from the machine for one gathered write. */
 export const MPLEX_PULL = 256 * KiB
 
+// ── private networks (specs: pnet/Private-Networks-PSK-V1.md) ────────────────────────────────────────────────────
+/**
+ * How long the remote may take to say its first line under our key. With another key it may well wait for the rest of a line that is
+ * noise to it, until its own timeout: ours comes first, with a reason. Half of what an upgrade has.
+ */
+export const PNET_TIMEOUT = 5_000
+/**
+ * Receive window of a stream in a private network. js-libp2p ciphers all that it has queued as one message, in WebAssembly memory that
+ * does not survive a message of 640 KiB: a stream that may have more under way takes the process's private connections down with it.
+ */
+export const PNET_MAX_WINDOW = 512 * KiB
+
 // ── streams on native muxers (specs: webrtc/README.md) ───────────────────────────────────────────────────────────
 /** One data-channel message with its length prefix; the specification's bound, whatever SCTP negotiated. */
 export const RTC_MAX_MESSAGE = 16 * KiB
+/**
+ * The same towards a remote that is not known to take more: go reads messages through a buffer of 4 KiB and loses the stream at a larger
+ * one, unless the length prefix has a message to itself, as go sends it; which older rust does not read.
+ */
+export const RTC_CAUTIOUS_MESSAGE = 4 * KiB
 /** go sends up to 257 KiB: be liberal in what is accepted. */
 export const RTC_MAX_RECEIVED = 257 * KiB
 /** `bufferedAmount` at which a writer waits: two round trips' worth at 40 MB/s, well below Chromium's 16 MiB limit. */
@@ -190,12 +218,34 @@ export const CONNECTIONS_MAX = 100
 export const CONNECTIONS_MAX_PER_PEER = 8
 /** A connection this young is not pruned: it has not had the time to be of use. Under a flood newcomers are refused instead. */
 export const PRUNE_GRACE = 10_000
+/** Of all places, those that may change hands to newcomers within PRUNE_GRACE: a flood must not wash out everybody who is here. */
+export const PRUNE_SHARE = 1 / 8
+/** Where nobody could give way, it is not looked for again so soon: under a flood of newcomers each look costs all connections. */
+export const PRUNE_PAUSE = 1_000
+/**
+ * Of all places, connections and those being secured, what one public address may take. Offices and CI share one, go's 8 is too few for
+ * them; machines of a private network are not counted, for a proxy there speaks for everybody.
+ */
+export const CONNECTIONS_IP_SHARE = 1 / 2
 /** Inbound connections between accept and the end of their upgrade. */
 export const CONNECTIONS_MAX_PENDING_INBOUND = 32
 /** Streams of one protocol on one connection that the remote may have open, unless the service says otherwise. */
 export const STREAMS_MAX_INBOUND = 32
 /** Circuits from one announced peer that are being secured: more is no impatience. */
 export const PENDING_PER_SOURCE = 4
+/** Where all places are taken, one that has not been secured within this time gives way to a newcomer: handshakes take two round trips. */
+export const PENDING_GRACE = 1_000
+/** What an application's gater may take over one question: half of what the remote gives the upgrade. */
+export const GATER_TIMEOUT = 5_000
+/** Both sides dialled: time for each to know both connections before one is given up. */
+export const TWIN_GRACE = 2_000
+/** Peers that are kept alive and away, remembered for redialling; more than a page can be connected to. */
+export const KEEP_ALIVE_MAX = 256
+/** Redialled at a time (js: 5). */
+export const KEEP_ALIVE_PARALLEL = 5
+/** The wait before a peer is redialled grows from the first to the second with the time it has been away. */
+export const KEEP_ALIVE_RETRY_MIN = 1_000
+export const KEEP_ALIVE_RETRY_MAX = 60_000
 /** How long a stream waits for the direct connection where only a limited one is open: longer than ICE takes, where it works. */
 export const LIMITED_WAIT = 15_000
 /** A relayed connection that a direct one replaced stays this long after its last stream, for streams still on their way. */
@@ -208,6 +258,18 @@ export const STOP_TIMEOUT = 2_000
 export const PEER_STORE_MAX = 1_000
 /** Addresses remembered for one peer. */
 export const PEER_STORE_MAX_ADDRESSES = 25
+/** Names of tags that are kept over a restart for one peer: rooms it shares with us, and a few of the application. */
+export const PEER_STORE_MAX_TAGS = 64
+/** A peer not seen for so long is forgotten: js forgets in 6 h and go in none, but a page is opened again after a weekend or a holiday. */
+export const PEER_LIFE = 30 * 24 * 60 * 60_000
+/** What a peer told us itself, signed or over a connection of its own, counts so long: who had a relay or a host last week may have it yet. */
+export const ADDRESS_LIFE_TOLD = 7 * 24 * 60 * 60_000
+/** What others say of a peer's addresses (js and go: 1 h for all). */
+export const ADDRESS_LIFE_HEARD = 60 * 60_000
+/** One peer as it is stored; a signed record has 8 KiB at most. With PEER_STORE_MAX of them it stays within 32 MB. */
+export const STORED_PEER_MAX = 32 * KiB
+/** Stored peers read at a start: as many as we write, and as many of a newer version beside them, which are left alone. */
+export const STORED_PEERS_READ = 2 * PEER_STORE_MAX
 /** Names of protocols that metrics keep apart: an application has tens. */
 export const METRICS_MAX_PROTOCOLS = 256
 
@@ -231,6 +293,20 @@ export const WS_CLOSE_TIMEOUT = 2_000
 /** The HTTP request that becomes a WebSocket, headers and all; slower ones hold sockets open for nothing. */
 export const WS_HANDSHAKE_TIMEOUT = 10_000
 
+// ── WebTransport (specs: webtransport/README.md) ─────────────────────────────────────────────────────────────────
+/** Bytes a stream queues for sending before its writer must wait; the browser's own pipe comes on top. */
+export const WT_SEND_BUFFER = 256 * KiB
+/** Received and not yet used bytes of a stream at which we read no more: QUIC's windows, behind the browser's pipe, then stop the remote. */
+export const WT_RECEIVE_WINDOW = 256 * KiB
+/** Streams that the remote may hold open: as many as go allows us. */
+export const WT_MAX_INBOUND = 256
+/** Streams that the browser has not opened yet, because the remote allows no more at a time; beyond, an open fails. */
+export const WT_MAX_OPENING = 1_024
+/** How often such a stream is asked for again where the browser refuses it instead of waiting: Chromium 156. */
+export const WT_OPEN_RETRY = 10
+/** Streams of a session that we close have this long to send what was written, or to tell that they are given up. */
+export const WT_CLOSE_TIMEOUT = 1_000
+
 // ── TCP ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 /** Bytes waiting for the system at which a writer waits, as for WebSocket. */
 export const TCP_SEND_BUFFER = 1 * MiB
@@ -244,6 +320,8 @@ export const TCP_CLOSE_TIMEOUT = 2_000
 // ── TLS (specs: tls/tls.md) ──────────────────────────────────────────────────────────────────────────────────────
 /** What a handshake may take up before the remote has proved anything: OpenSSL takes certificates of up to 100 KB, ours has 400 bytes. */
 export const TLS_MAX_HANDSHAKE = 64 * KiB
+/** How long the channel below may take to end once both sides have said goodbye. */
+export const TLS_CLOSE_TIMEOUT = 2_000
 
 // ── the border between threads ───────────────────────────────────────────────────────────────────────────────────
 /** Credit of one byte pipe across the port, each way. */
@@ -290,6 +368,8 @@ export const FETCH_MAX_DATA = FETCH_MAX_RESPONSE - 16
 export const FETCH_TIMEOUT = 10_000
 /** An application's lookup: the remote should hear that it failed before it gives up by itself. */
 export const FETCH_LOOKUP_TIMEOUT = 8_000
+/** Requests of one connection: js opens as many at a time, and each is small until it is answered. */
+export const FETCH_MAX_INBOUND = 64
 /** Lookups that the application is at, for all peers together. */
 export const FETCH_MAX_LOOKUPS = 256
 /** Answers that wait for their readers, all together: eight of the largest. */
@@ -355,11 +435,39 @@ export const SIGNALING_MAX_INBOUND = 2
 /** WebRTC offers being answered, all peers together: each costs the page's main thread an RTCPeerConnection. */
 export const SIGNALING_MAX_LIVE = 16
 
+// ── WebRTC in Node ───────────────────────────────────────────────────────────────────────────────────────────────
+/** Names among a remote's candidates that are looked up: a page has one `.local` name for each of its networks. */
+export const RTC_MAX_NAMES = 8
+/**
+ * Messages of one connection that come without a pause in which all were taken. A fifth of a second's work: at 16 KiB each it is
+ * 1 GiB, so only who sends very small ones gets there.
+ */
+export const RTC_MAX_BURST = 65_536
+/** WebRTC-direct handshakes that a listener has under way; go has as many. Each costs a peer connection and a socket. */
+export const DIRECT_MAX_PENDING = 128
+/** Those of one IP address: a household behind its NAT, but not all of the above. */
+export const DIRECT_MAX_PENDING_PER_IP = 16
+/** From the first STUN request to the end of Noise; go gives as long. */
+export const DIRECT_SETUP_TIMEOUT = 10_000
+/** STUN requests from unknown addresses that are answered in a second: each answer takes some 30 µs; more is a flood. */
+export const DIRECT_MAX_CHALLENGES = 1_000
+/** Addresses whose answer to that is waited for: as many as are asked in a second, and no path takes longer. */
+export const DIRECT_MAX_ASKED = 1_024
+/** A connection whose address is silent for this long may go on from another one: a NAT forgot it, or the network changed. */
+export const DIRECT_QUIET = 3_000
+/** How long what a closed connection still has to say is passed on: DTLS says goodbye within milliseconds. */
+export const DIRECT_LINGER = 1_000
+
 // ── WebRTC-direct (specs: webrtc/webrtc-direct.md) ───────────────────────────────────────────────────────────────
-/** Version 2 is tried alone this long before version 1 starts beside it; see transport.ts for what was measured. */
-export const DIRECT_HEAD_START = 400
-/** Servers of which it is remembered which version they answered. */
-export const DIRECT_MAX_REMEMBERED = 256
+/**
+ * Version 2 is tried alone this long before version 1 starts beside it. In Chromium 156 the first answer is there one round trip and 5 to
+ * 12 ms after the start, so that both are tried only where the path is as long as this, and a js listener costs no more the first time.
+ */
+export const DIRECT_HEAD_START = 250
+/** Both versions and the handshake: just before DIAL_ADDRESS_TIMEOUT, so that the error tells what became of each. */
+export const DIRECT_TIMEOUT = 9_500
+/** Listeners of which it is remembered that they answered version 1. */
+export const DIRECT_MAX_REMEMBERED = 64
 /** Received bytes on channel 0 before the handshake is done: two Noise messages of the largest size, and their framing. */
 export const DIRECT_HANDSHAKE_MAX = 160 * KiB
 /** What a remote may send on streams of its own before the handshake is done: what a fast path carries while a signature is checked. */
@@ -399,3 +507,29 @@ export const STUN_ANSWER_TIMEOUT = 10_000
 export const STUN_MAX_SERVERS = 3
 /** Requests answered in a second: a page sends some ten to connect, and an answer takes 20 µs of the relay. */
 export const STUN_MAX_PER_SECOND = 5_000
+
+// ── changes of network ───────────────────────────────────────────────────────────────────────────────────────────
+/** What a ping over a byte pipe may take after a change of network, before the pipe counts as dead: no path answers slower but for queues. */
+export const CHECK_TIMEOUT = 1_500
+/** The same for a data channel, where being wrong costs an ICE restart and nothing else; four round trips where that is more. */
+export const CHECK_BRIEF = 750
+/** Longest wait for a ping, whatever the round trip is. */
+export const CHECK_MAX = 5_000
+/** What was sent and not answered by anything for this long has the path checked. */
+export const MEND_SILENCE = 750
+/** Between two such checks of a path that answered: a stream that only sends is not pinged all the time. */
+export const MEND_LOOK_AGAIN = 2_000
+/** A path that broke is mended for so long, counted from when the network was there; Chromium itself gives up after 15 s. */
+export const MEND_TIMEOUT = 30_000
+/** One try: a circuit, two descriptions, the candidates, and SCTP's next retransmission (Chromium: 3 s at the latest). */
+export const MEND_TRY_TIMEOUT = 6_000
+/** From the offer to its answer; then a later offer of the remote is taken instead. */
+export const MEND_ANSWER_TIMEOUT = 1_500
+export const MEND_RETRY_MIN = 250
+export const MEND_RETRY_MAX = 4_000
+/** Circuits to one peer that are tried, and the milliseconds between them. */
+export const MEND_MAX_WAYS = 4
+export const MEND_STAGGER = 300
+/** Restarts of one peer that are answered at a time: the later one counts. */
+export const MEND_MAX_INBOUND = 2
+export const MEND_MAX_FRAME = 16 * KiB

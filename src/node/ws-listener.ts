@@ -1,5 +1,7 @@
 /**
- * Listening for WebSockets: https://github.com/libp2p/specs/blob/master/websockets/README.md
+ * Listening for WebSockets, with TLS where the address says so: https://github.com/libp2p/specs/blob/master/websockets/README.md
+ *
+ *   /(ip4|ip6)/A/tcp/P/(ws|tls/ws|wss)[/http-path/X]
  *
  *   HTTP request ──┬─ GET … Upgrade: websocket, on our path ──▶ link, given to `accept`
  *                  ├─ Upgrade on another path ──▶ 404
@@ -7,13 +9,14 @@
  *
  *   open ── stopAccepting() ──▶ draining ── close() ──▶ closed     what ends meanwhile says 1001, going away
  *
- * Bounds: `maxSockets` sockets, upgraded or not; WS_HANDSHAKE_TIMEOUT and 8 KiB of headers for a request; a socket that
+ * Bounds: `maxSockets` sockets, upgraded or not; WS_HANDSHAKE_TIMEOUT for TLS, and as much and 8 KiB of headers for a request; a socket that
  * answers no ping within WS_PING_INTERVAL is dropped. What a channel buffers is bounded there.
  */
 
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { WebSocketServer } from 'ws'
@@ -25,13 +28,23 @@ import type { Link } from '../engine/net/service.ts'
 import { TabmeshError } from '../errors.ts'
 import type { WebSocketChannel } from '../sockets/web-socket-channel.ts'
 import { CLOSE_GOING_AWAY } from '../sockets/web-socket-channel.ts'
+import { socketAddress } from './socket-address.ts'
+import { bindServer } from './tcp.ts'
 import { carryWs, socketOptions } from './ws-socket.ts'
+
+/** A certificate, with those that lead to its authority behind it, and its private key: PEM. */
+export interface ServerCertificate {
+  readonly cert: string | Uint8Array
+  readonly key: string | Uint8Array
+}
 
 export interface WsListenOptions {
   /** A remote came: `Net.accept`. */
   accept(link: Link): void
   /** Answers what is not a WebSocket. */
   readonly request?: RequestListener
+  /** For /tls/ws and /wss, which can't do without. */
+  readonly tls?: ServerCertificate
   /** Sockets on this port at a time; more are closed as they come. Unlimited if absent. */
   readonly maxSockets?: number
   /** Whether to believe `X-Forwarded-For`: only where every client comes through a proxy that sets it. */
@@ -44,24 +57,24 @@ export interface WsListener {
   /** Where it listens, with the port that the system chose for /tcp/0. */
   readonly address: Multiaddr
   readonly sockets: number
+  /** Shows another certificate to who comes from now on. Throws ERR_INVALID_ARGUMENT. */
+  replaceCertificate(tls: ServerCertificate): void
   /** Takes no new sockets; those there are go on. */
   stopAccepting(): void
   /** Ends every socket in order and resolves when the port is free; what has not ended after WS_CLOSE_TIMEOUT is dropped. */
   close(): Promise<void>
 }
 
-/** Listens on /ip4 or /ip6 /tcp/P/ws, with /http-path where only that path is to be answered. Throws ERR_LISTEN, ERR_INVALID_ARGUMENT. */
+/** Listens on /ip4 or /ip6 /tcp/P/ws, /tls/ws or /wss, with /http-path where only that path is to be answered. Throws ERR_LISTEN, ERR_INVALID_ARGUMENT. */
 export const listenWs = async (address: Multiaddr, options: WsListenOptions): Promise<WsListener> => {
-  const { host, port, path } = readAddress(address)
-  const server = createServer(
-    { connectionsCheckingInterval: WS_HANDSHAKE_TIMEOUT / 2, maxHeaderSize: 8_192 },
-    options.request ?? upgradeRequired,
-  )
+  const target = readAddress(address)
+  const server = target.secure ? secureServer(address, options) : createServer(httpOptions, options.request ?? upgradeRequired)
   server.headersTimeout = server.requestTimeout = WS_HANDSHAKE_TIMEOUT
   if (options.maxSockets !== undefined) server.maxConnections = options.maxSockets
-  const sockets = acceptSockets(server, path, options)
+  const shaking = handshakes(server)
+  const sockets = acceptSockets(server, target, options)
   try {
-    await listen(server, address, host, port)
+    await bindServer(server, address, target)
   } catch (error) {
     await sockets.end()
     throw error
@@ -77,49 +90,87 @@ export const listenWs = async (address: Multiaddr, options: WsListenOptions): Pr
     get sockets() {
       return sockets.count
     },
+    replaceCertificate(tls) {
+      if (!target.secure) throw new TabmeshError('ERR_INVALID_ARGUMENT', `${address.text} has no certificate`)
+      withCertificate(() => (server as SecureServer).setSecureContext(pemOf(tls)))
+    },
     stopAccepting,
     async close() {
       stopAccepting()
       const ended = sockets.end()
       const timer = setTimeout(() => sockets.terminate(), WS_CLOSE_TIMEOUT)
       server.closeAllConnections()
+      for (const socket of shaking.values()) socket.destroy()
       await Promise.all([ended, closed])
       clearTimeout(timer)
     },
   }
 }
 
-const readAddress = (address: Multiaddr): { host: string; port: number; path: string } => {
-  const [host, tcp, ws, path, ...rest] = address.parts
-  const ip = host?.name === 'ip4' || host?.name === 'ip6'
-  if (!ip || tcp?.name !== 'tcp' || ws?.name !== 'ws' || (path !== undefined && path.name !== 'http-path') || rest.length > 0) {
-    throw new TabmeshError('ERR_INVALID_ARGUMENT', `can't listen on ${address.text}, only on /ip4/…/tcp/…/ws and /ip6/…/tcp/…/ws`)
-  }
-  // Port 0 is for the system to choose; any will do to learn how a dialler writes the path.
-  const dialled = webSocketTarget(parseMultiaddr(address.text.replace(/\/tcp\/\d+/, '/tcp/80')))
-  return { host: host.value as string, port: Number(tcp.value), path: new URL(dialled?.url as string).pathname }
+interface Listening {
+  readonly host: string
+  readonly port: number
+  readonly secure: boolean
+  readonly path: string
 }
 
-const listen = (server: Server, address: Multiaddr, host: string, port: number): Promise<void> =>
-  new Promise((done, fail) => {
-    const failed = (error: NodeJS.ErrnoException): void => {
-      const what = error.code === 'EADDRINUSE' ? `port ${port} is in use` : (error.code ?? error.message)
-      fail(new TabmeshError('ERR_LISTEN', `can't listen on ${address.text}: ${what}`, { cause: error }))
-    }
-    server.once('error', failed)
-    // On `::` alone, so that 0.0.0.0 may be listened on beside it.
-    server.listen({ host, port, ipv6Only: true }, () => {
-      server.off('error', failed)
-      done()
+const readAddress = (address: Multiaddr): Listening => {
+  const [host] = address.parts
+  // Port 0 is for the system to choose; any will do to learn how a dialler writes the path.
+  const dialled = webSocketTarget(parseMultiaddr(address.text.replace(/\/tcp\/0(?=\/|$)/, '/tcp/80')))
+  const odd = address.parts.some(({ name }) => name === 'sni' || name === 'p2p') || (host?.name !== 'ip4' && host?.name !== 'ip6')
+  if (dialled === undefined || odd) {
+    const shapes = '/ip4/…/tcp/…/ws and /ip6/…/tcp/…/ws, or /tls/ws in place of /ws'
+    throw new TabmeshError('ERR_INVALID_ARGUMENT', `can't listen on ${address.text}, only on ${shapes}`)
+  }
+  const { host: ip, secure, url } = dialled
+  return { host: ip, port: Number(address.parts[1]?.value), secure, path: new URL(url).pathname }
+}
+
+const httpOptions = { connectionsCheckingInterval: WS_HANDSHAKE_TIMEOUT / 2, maxHeaderSize: 8_192 } as const
+
+const secureServer = (address: Multiaddr, { tls, request = upgradeRequired }: WsListenOptions): SecureServer => {
+  if (tls === undefined) throw new TabmeshError('ERR_INVALID_ARGUMENT', `${address.text} needs a certificate: pass \`tls: { cert, key }\``)
+  return withCertificate(() => createSecureServer({ ...httpOptions, ...pemOf(tls), handshakeTimeout: WS_HANDSHAKE_TIMEOUT }, request))
+}
+
+/** Sockets on which TLS is not done: HTTP does not know of them yet, and closes only what it knows. */
+const handshakes = (server: Server): ReadonlyMap<string, Socket> => {
+  const sockets = new Map<string, Socket>()
+  if (!(server instanceof SecureServer)) return sockets
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
+  server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket)
+    sockets.set(name, socket)
+    socket.once('close', () => {
+      if (sockets.get(name) === socket) sockets.delete(name)
     })
   })
+  server.on('secureConnection', (socket: Socket) => sockets.delete(nameOf(socket)))
+  return sockets
+}
+
+const pemOf = ({ cert, key }: ServerCertificate) => ({ cert: Buffer.from(cert), key: Buffer.from(key) })
+
+const withCertificate = <T>(use: () => T): T => {
+  try {
+    return use()
+  } catch (cause) {
+    throw new TabmeshError('ERR_INVALID_ARGUMENT', `the certificate or its key can't be used (${(cause as Error).message})`, { cause })
+  }
+}
 
 const upgradeRequired: RequestListener = (_request, response) => {
   response.writeHead(426, { upgrade: 'websocket', connection: 'close' }).end()
 }
 
 /** The WebSockets that come to `server`. */
-const acceptSockets = (server: Server, path: string, { accept, trustProxy = false, pingInterval = WS_PING_INTERVAL }: WsListenOptions) => {
+const acceptSockets = (
+  server: Server,
+  { path, secure }: Listening,
+  { accept, trustProxy = false, pingInterval = WS_PING_INTERVAL }: WsListenOptions,
+) => {
+  const layers = secure ? '/tls/ws' : '/ws'
   const upgrades = new WebSocketServer({ noServer: true, clientTracking: false, ...socketOptions })
   /** Each with what it had received at the last ping, which is then waiting for its pong, or not. */
   const open = new Map<WebSocket, { readonly channel: WebSocketChannel; received: number; unanswered: boolean }>()
@@ -142,7 +193,7 @@ const acceptSockets = (server: Server, path: string, { accept, trustProxy = fals
     socket.on('error', ignore)
     if (goingAway) return refuse(socket, '503 Service Unavailable')
     if ((request.url ?? '/').split('?')[0] !== path) return refuse(socket, '404 Not Found')
-    const remoteAddr = remoteAddress(request, trustProxy)
+    const remoteAddr = remoteAddress(request, trustProxy, layers)
     // Gone before it could be answered.
     if (remoteAddr === undefined) return void socket.destroy()
     upgrades.handleUpgrade(request, socket, head, (webSocket) => {
@@ -199,21 +250,11 @@ const refuse = (socket: Duplex, status: string): void => {
 }
 
 /** Where a client is, as it will hear from identify; undefined when it is gone already. */
-const remoteAddress = (request: IncomingMessage, trustProxy: boolean): Multiaddr | undefined => {
+const remoteAddress = (request: IncomingMessage, trustProxy: boolean, layers: string): Multiaddr | undefined => {
   const { remoteAddress: direct, remotePort } = request.socket
   if (direct === undefined || remotePort === undefined) return undefined
   const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined
   // The last entry is the one that our own proxy wrote; those before it are the client's word.
   const said = (Array.isArray(forwarded) ? forwarded.at(-1) : forwarded)?.split(',').at(-1)?.trim()
-  return (said === undefined ? undefined : ipAddress(said, remotePort)) ?? ipAddress(direct, remotePort)
-}
-
-/** IPv4 that came over an IPv6 socket (::ffff:192.0.2.1) is IPv4. */
-const ipAddress = (ip: string, port: number): Multiaddr | undefined => {
-  const bare = ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  try {
-    return parseMultiaddr(`/${bare.includes(':') ? 'ip6' : 'ip4'}/${bare}/tcp/${port}/ws`)
-  } catch {
-    return undefined
-  }
+  return (said === undefined ? undefined : socketAddress(said, remotePort, layers)) ?? socketAddress(direct, remotePort, layers)
 }

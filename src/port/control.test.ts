@@ -100,6 +100,37 @@ describe('a command', () => {
     await until(() => given === 1)
     expect(vi.getTimerCount()).toBe(0)
   })
+
+  it.each([
+    [100_000, 130_000],
+    [Number.MAX_SAFE_INTEGER, 2 ** 31 - 1],
+  ])('that takes %i ms by itself has them, and a margin, as far as timers go', async (longest, deadline) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const client = make({ perf: () => undefined })
+    let code = 'waiting'
+    const args = { target: 'x', upload: 1, download: 1 }
+    client.run('perf', args, undefined, { longest }).catch((error: TabmeshError) => (code = error.code))
+    await vi.advanceTimersByTimeAsync(deadline - 1)
+    expect(code).toBe('waiting')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(code).toBe('ERR_ENGINE_TIMEOUT')
+  })
+
+  it('hands over what it is told to, and copies the rest', async () => {
+    let got: unknown
+    const client = make({
+      answerLookup: (answer, resolve) => {
+        got = answer
+        resolve(undefined)
+        return undefined
+      },
+    })
+    const [kept, given] = [Uint8Array.of(1, 2), Uint8Array.of(3, 4)]
+    await client.run('answerLookup', { id: 1, data: kept, failed: false })
+    expect([got, kept]).toEqual([{ id: 1, data: kept, failed: false }, Uint8Array.of(1, 2)])
+    await client.run('answerLookup', { id: 2, data: given, failed: false }, undefined, { transfer: [given.buffer] })
+    expect([got, given.length]).toEqual([{ id: 2, data: Uint8Array.of(3, 4), failed: false }, 0])
+  })
 })
 
 describe('an abort signal', () => {

@@ -31,6 +31,16 @@ const keepCodes = (): void => {
 }
 keepCodes()
 
+export interface RunOptions {
+  /** Milliseconds that the command takes by itself, at most, where that is long. */
+  readonly longest?: number
+  /** What of the arguments is handed over and not copied. */
+  readonly transfer?: Transferable[]
+}
+
+/** What timers take. */
+const LONGEST_DEADLINE = 2 ** 31 - 1
+
 /** The page's end. */
 export class ControlClient {
   readonly #engine: EngineControl
@@ -48,11 +58,18 @@ export class ControlClient {
   }
 
   /** Rejects with the engine's TabmeshError, the signal's reason, ERR_ENGINE_TIMEOUT or what `die` was called with. */
-  run<N extends CommandName>(name: N, args: Commands[N]['args'], signal?: AbortSignal): Promise<Commands[N]['result']> {
+  run<N extends CommandName>(
+    name: N,
+    args: Commands[N]['args'],
+    signal?: AbortSignal,
+    { longest = 0, transfer: handedOver }: RunOptions = {},
+  ): Promise<Commands[N]['result']> {
     if (this.#dead !== undefined) return Promise.reject(this.#dead)
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     this.#count += 1
     const id = this.#count
+    const deadline = Math.min(Math.max(this.#deadline, longest + COMMAND_MARGIN), LONGEST_DEADLINE)
+    const sent = handedOver === undefined ? args : transfer(args as object, handedOver)
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#pending.delete(id)
@@ -69,11 +86,11 @@ export class ControlClient {
       }
       const timer = setTimeout(() => {
         this.#cancel(id)
-        fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${this.#deadline} ms`))
-      }, this.#deadline)
+        fail(new TabmeshError('ERR_ENGINE_TIMEOUT', `'${name}' got no answer within ${deadline} ms`))
+      }, deadline)
       signal?.addEventListener('abort', abort)
       this.#pending.set(id, fail)
-      this.#engine.run(id, name, args).then(
+      this.#engine.run(id, name, sent as typeof args).then(
         (result) => {
           if (!this.#pending.has(id)) return discard(result)
           settle()

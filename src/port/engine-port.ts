@@ -11,10 +11,14 @@ import type { Node } from '../engine/net/node.ts'
 import type { PeerRecord } from '../engine/net/peer-store.ts'
 import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
 import type { Stream } from '../engine/net/stream.ts'
+import { fetchOver } from '../engine/protocols/fetch/client.ts'
+import { FETCH, type Found, fetchService } from '../engine/protocols/fetch/service.ts'
+import { measure } from '../engine/protocols/perf/client.ts'
+import { PERF, perfService } from '../engine/protocols/perf/service.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
-import type { ConnectionInfo, KnownPeer, StreamInfo, Target } from '../types.ts'
+import type { ConnectionInfo, KnownPeer, PerfResult, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { Pipe } from './pipe.ts'
@@ -38,6 +42,10 @@ const CHANGE_INTERVAL = 100
 export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control' | 'events' | 'rtc'>, start: StartEngine): void => {
   let engine: Engine | undefined
   const handled = new Map<string, Service>()
+  const lookups = fetchService()
+  /** Lookups that the page is at. */
+  const asked = new Map<number, (found: Found) => void>()
+  let lookupCount = 0
   const running = (): Engine => {
     if (engine === undefined) throw new TabmeshError('ERR_STOPPED', 'the engine is not running')
     return engine
@@ -52,6 +60,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         const { node, warnings } = started
         const bootstrap = options.bootstrap.map(targetOf)
         node.start()
+        if (options.perf) node.mount(perfService())
         started.started?.()
         for (const warning of warnings) report({ t: 'error', error: warning })
         for (const target of bootstrap) {
@@ -81,6 +90,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
     stop(_args, resolve, reject) {
       const stopping = engine
       engine = undefined
+      asked.clear()
       if (stopping === undefined) resolve(undefined)
       stopping?.node.stop(() => {
         Promise.resolve(stopping.close()).then(() => resolve(undefined), reject)
@@ -137,6 +147,56 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         settle((connection) => ping(connection, settle(resolve, reject)), reject),
       )
     },
+    fetch({ target, key }, resolve, reject) {
+      const { node } = running()
+      const found = (value: Uint8Array | undefined): void => resolve(value, value === undefined ? [] : [value.buffer as ArrayBuffer])
+      const use: Use<Uint8Array | undefined> = (stream, done) => fetchOver(stream, key, node.host, done)
+      return overStream(node, target, FETCH, use, settle(found, reject))
+    },
+    handleFetch(prefix, resolve) {
+      const { node } = running()
+      lookups.add(prefix, (key, peer, done) => {
+        lookupCount += 1
+        const id = lookupCount
+        asked.set(id, done)
+        tell({ t: 'lookup', id, prefix, key, peer })
+        return () => asked.delete(id)
+      })
+      try {
+        // What is never answered is not told to others.
+        if (lookups.size === 1) node.mount(lookups)
+      } catch (error) {
+        lookups.remove(prefix)
+        throw error
+      }
+      resolve(undefined)
+      return undefined
+    },
+    unhandleFetch(prefix, resolve) {
+      const { node } = running()
+      if (lookups.remove(prefix) && lookups.size === 0) node.unmount(lookups)
+      resolve(undefined)
+      return undefined
+    },
+    answerLookup({ id, data, failed }, resolve) {
+      const done = asked.get(id)
+      asked.delete(id)
+      done?.(failed ? { t: 'failed' } : data === undefined ? { t: 'none' } : { t: 'value', data })
+      resolve(undefined)
+      return undefined
+    },
+    perf({ target, ...volume }, resolve, reject) {
+      const { node } = running()
+      const use: Use<PerfResult> = (stream, done) => measure(stream, volume, node.host, done)
+      return overStream(node, target, PERF, use, settle(resolve, reject))
+    },
+    network(news, resolve) {
+      // A page that has not started its engine has nothing to be checked.
+      if (news === 'online') engine?.node.online()
+      else engine?.node.offline()
+      resolve(undefined)
+      return undefined
+    },
     metrics(_args, resolve) {
       resolve(running().node.metrics.snapshot())
       return undefined
@@ -151,12 +211,19 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       return undefined
     },
     tagPeer({ id, tag, value }, resolve) {
-      running().node.peerStore.update(parsePeerId(id), { tags: { [tag]: value } }, running().node.host.date())
+      const { node } = running()
+      const peer = parsePeerId(id)
+      node.peerStore.update(peer, { tags: { [tag]: value } }, node.host.date())
+      node.tagged(peer)
       resolve(undefined)
       return undefined
     },
     deletePeer(id, resolve) {
-      resolve(running().node.peerStore.delete(parsePeerId(id)))
+      const { node } = running()
+      const peer = parsePeerId(id)
+      const known = node.peerStore.delete(peer)
+      node.tagged(peer)
+      resolve(known)
       return undefined
     },
   }
@@ -167,6 +234,22 @@ const settle =
   <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>
   (outcome: Outcome<T>): void =>
     outcome.ok ? resolve(outcome.value) : reject(outcome.fault)
+
+/** Works over a stream that is for nothing else; returns how to give up. */
+type Use<T> = (stream: Stream, done: (outcome: Outcome<T>) => void) => (fault: TabmeshError) => void
+
+/** Opens a stream of `protocol` for `use`, and passes on what comes of it. The returned function gives both up. */
+const overStream = <T>(node: Node, target: Target, protocol: string, use: Use<T>, done: (outcome: Outcome<T>) => void): (() => void) => {
+  let giveUp: ((fault: TabmeshError) => void) | undefined
+  const stopOpening = node.openStream(targetOf(target), [protocol], (outcome) => {
+    if (outcome.ok) giveUp = use(outcome.value, done)
+    else done(outcome)
+  })
+  return () => {
+    stopOpening()
+    giveUp?.(new TabmeshError('ERR_STREAM_CLOSED', 'the call was given up'))
+  }
+}
 
 /** The page's end of a new pipe that carries `stream`. */
 const pipeTo = (stream: Stream): MessagePort => {
@@ -199,6 +282,7 @@ export const infoOf = (connection: Connection): ConnectionInfo => ({
   openedAt: connection.openedAt,
   streams: connection.streams.size,
   rtt: connection.rtt,
+  observedAddr: connection.identified?.observed?.text,
 })
 
 const streamInfo = (stream: Stream): StreamInfo => ({
@@ -208,9 +292,10 @@ const streamInfo = (stream: Stream): StreamInfo => ({
   direction: stream.direction,
 })
 
-const knownPeer = ({ id, addresses, protocols, agent, tags, seenAt }: PeerRecord): KnownPeer => ({
+const knownPeer = ({ id, addresses, certified, protocols, agent, tags, seenAt }: PeerRecord): KnownPeer => ({
   id,
   addresses: addresses.map(textOf),
+  certified: certified.map(textOf),
   protocols,
   agent,
   tags,

@@ -2,7 +2,7 @@
  * Everything that crosses the border between the page and the engine, in one place.
  *
  *   page ── commands (Comlink over one MessagePort) ─────────▶ engine
- *   page ◀─ events and incoming streams (one MessagePort) ──── engine
+ *   page ◀─ events, questions, incoming streams (one port) ──── engine
  *   page ◀─ RTCPeerConnection calls and news (one MessagePort) ▶ engine
  *   page ◀─ data, credit (one MessagePort for each stream) ───▶ engine
  *
@@ -10,7 +10,7 @@
  */
 
 import type { PlainError } from '../errors.ts'
-import type { ConnectionInfo, ConnectionOptions, KnownPeer, Metrics, OpenStreamOptions, StreamInfo, Target } from '../types.ts'
+import type { ConnectionInfo, ConnectionOptions, KnownPeer, Metrics, OpenStreamOptions, PerfResult, StreamInfo, Target } from '../types.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -67,12 +67,31 @@ export interface Commands {
   handle: { args: { protocol: string; maxInbound?: number; allowLimited?: boolean }; result: undefined }
   unhandle: { args: string; result: undefined }
   ping: { args: Target; result: number }
+  fetch: { args: { target: Target; key: Uint8Array }; result: Uint8Array | undefined }
+  /** From now on the page answers the lookups of keys that begin with this. */
+  handleFetch: { args: string; result: undefined }
+  unhandleFetch: { args: string; result: undefined }
+  /** The page's answer to a `lookup` event. */
+  answerLookup: { args: LookupAnswer; result: undefined }
+  perf: { args: { target: Target; upload: number; download: number }; result: PerfResult }
+  /** What the page saw of the network. */
+  network: { args: NetworkNews; result: undefined }
   metrics: { args: undefined; result: Metrics }
   peers: { args: undefined; result: readonly KnownPeer[] }
   peer: { args: string; result: KnownPeer | undefined }
   tagPeer: { args: { id: string; tag: string; value: number }; result: undefined }
   deletePeer: { args: string; result: boolean }
 }
+
+/** What the page found: a value, nothing, or an error of its own, which it reports itself. */
+export interface LookupAnswer {
+  readonly id: number
+  readonly data: Uint8Array | undefined
+  readonly failed: boolean
+}
+
+/** It went away; or it is there: again, or another, or this machine slept and does not know. */
+export type NetworkNews = 'offline' | 'online'
 
 export type CommandName = keyof Commands
 
@@ -102,14 +121,21 @@ export type EngineEvent =
   | { readonly t: 'relay:reserved'; readonly relay: string; readonly addresses: readonly string[]; readonly expires: number }
   | { readonly t: 'relay:lost'; readonly relay: string; readonly error: PlainError | undefined }
   | { readonly t: 'error'; readonly error: PlainError }
+  /** A remote asks for the value under `key`: the page answers with `answerLookup` of the same `id`, or too late. */
+  | { readonly t: 'lookup'; readonly id: number; readonly prefix: string; readonly key: Uint8Array; readonly peer: string }
   /** A remote opened a stream of a protocol that the page handles. */
   | { readonly t: 'stream'; readonly info: StreamInfo; readonly connection: ConnectionInfo; readonly port: MessagePort }
 
 /** Engine → page: what to do with RTCPeerConnection `id`. */
 export type RtcCommand =
-  | { readonly t: 'create'; readonly id: number }
+  /** `iceServers`: `stun:` URLs to use unless the application has configured servers of its own. */
+  | { readonly t: 'create'; readonly id: number; readonly iceServers: readonly string[] }
   | { readonly t: 'makeOffer'; readonly id: number }
   | { readonly t: 'makeAnswer'; readonly id: number; readonly sdp: string }
+  /** An offer that restarts ICE. */
+  | { readonly t: 'restart'; readonly id: number }
+  /** Data channel 0 and an offer with these credentials, where they are given; the page answers with a `channel` of that number. */
+  | { readonly t: 'makeDirectOffer'; readonly id: number; readonly channel: number; readonly ufrag: string | undefined }
   | { readonly t: 'setAnswer'; readonly id: number; readonly sdp: string }
   | { readonly t: 'addCandidate'; readonly id: number; readonly json: string }
   /** The page answers with a `channel` of the same number. */
@@ -118,9 +144,11 @@ export type RtcCommand =
 
 /** Page → engine: what RTCPeerConnection `id` has to say. */
 export type RtcNews =
-  | { readonly t: 'description'; readonly id: number; readonly sdp: string }
+  | { readonly t: 'description'; readonly id: number; readonly type: 'offer' | 'answer'; readonly sdp: string }
   | { readonly t: 'candidate'; readonly id: number; readonly json: string }
   | { readonly t: 'state'; readonly id: number; readonly state: 'connected' | 'disconnected' | 'failed' | 'closed' }
+  /** ICE has found a path; DTLS follows. */
+  | { readonly t: 'reached'; readonly id: number }
   | { readonly t: 'refused'; readonly id: number; readonly error: PlainError }
   /** A data channel: itself where it can be transferred, else a port that stands for it. `channel` is 0 if the remote opened it. */
   | {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { fromUtf8, utf8 } from '../engine/codec/bytes.ts'
 import { RTC_MAX_INBOUND } from '../engine/limits.ts'
-import type { RtcPeer } from '../engine/protocols/webrtc-signaling/rtc.ts'
 import type { Channel } from '../engine/wire/channel.ts'
+import type { RtcPeer } from '../engine/wire/webrtc/peer.ts'
 import { deflateError } from '../errors.ts'
 import type { RtcCommand, RtcNews } from './messages.ts'
 import { rtcOverPort } from './rtc-remote.ts'
@@ -37,6 +37,7 @@ const make = () => {
       onDescription: (sdp) => said.push(`description ${sdp}`),
       onCandidate: (json) => said.push(`candidate ${json}`),
       onState: (state) => said.push(state),
+      onReached: () => said.push('reached'),
       onRefused: (cause) => said.push(`refused ${(cause as Error).message}`),
     })
   const tell = (news: RtcNews, transfer: Transferable[] = []): void => port1.postMessage(news, transfer)
@@ -70,13 +71,40 @@ describe('a peer connection of the page', () => {
       ['create', 2],
       ['makeAnswer', 2],
     ])
-    tell({ t: 'description', id: 1, sdp: 'D' })
+    tell({ t: 'description', id: 1, type: 'offer', sdp: 'D' })
     tell({ t: 'candidate', id: 1, json: '{}' })
     tell({ t: 'state', id: 1, state: 'connected' })
     tell({ t: 'refused', id: 2, error: deflateError(new Error('why')) })
     tell({ t: 'state', id: 99, state: 'connected' })
     await until(() => said.length === 4)
     expect(said).toEqual(['description D', 'candidate {}', 'connected', 'refused why'])
+  })
+
+  it('makes an offer with a channel of its own, and hears when the remote is reached', async () => {
+    const { commands, said, create, tell } = make()
+    const peer = create()
+    const zero = peer.makeDirectOffer('libp2p+webrtc+v1/abc')
+    zero.write(utf8('early'))
+    const other = peer.openChannel()
+    create().makeDirectOffer()
+    await until(() => commands.length === 5)
+    expect(commands.slice(1, 3)).toEqual([
+      { t: 'makeDirectOffer', id: 1, channel: 1, ufrag: 'libp2p+webrtc+v1/abc' },
+      { t: 'openChannel', id: 1, channel: 2 },
+    ])
+    expect(commands[4]).toEqual({ t: 'makeDirectOffer', id: 2, channel: 1, ufrag: undefined })
+    const [ofZero, ofOther] = [channelOf(), channelOf()]
+    tell({ t: 'channel', id: 1, channel: 1, label: '', via: ofZero.far }, [ofZero.far])
+    tell({ t: 'channel', id: 1, channel: 2, label: '', via: ofOther.far }, [ofOther.far])
+    tell({ t: 'reached', id: 1 })
+    tell({ t: 'reached', id: 99 })
+    tell({ t: 'state', id: 1, state: 'connected' })
+    await until(() => said.length === 2 && ofZero.got.length === 1)
+    expect(said).toEqual(['reached', 'connected'])
+    expect([ofZero.got, ofOther.got]).toEqual([[[utf8('early')]], []])
+    peer.close()
+    expect(listen(peer.makeDirectOffer())).toEqual(['ERR_CONNECTION_CLOSED'])
+    other.end()
   })
 
   it('gives each channel that was asked for what carries it, and announces those of the remote', async () => {

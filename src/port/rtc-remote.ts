@@ -8,14 +8,15 @@
  */
 
 import { RTC_MAX_INBOUND } from '../engine/limits.ts'
-import type { Rtc, RtcPeer, RtcSignals } from '../engine/protocols/webrtc-signaling/rtc.ts'
 import type { Channel } from '../engine/wire/channel.ts'
+import type { Rtc, RtcPeer, RtcSignals } from '../engine/wire/webrtc/peer.ts'
 import type { RtcSink, RtcState } from '../engine/wire/webrtc/rtc.ts'
 import { inflateError, TabmeshError } from '../errors.ts'
 import { DataChannel } from './data-channel.ts'
 import type { RtcCommand, RtcNews } from './messages.ts'
 
-export const rtcOverPort = (port: MessagePort): Rtc => {
+/** `iceServers` tells the `stun:` URLs that are known when a peer connection is made. */
+export const rtcOverPort = (port: MessagePort, iceServers: () => readonly string[] = () => []): Rtc => {
   const peers = new Map<number, RemotePeer>()
   let count = 0
   port.onmessage = ({ data }: MessageEvent<RtcNews>) => {
@@ -26,7 +27,7 @@ export const rtcOverPort = (port: MessagePort): Rtc => {
   return {
     create(signals) {
       count += 1
-      const peer = new RemotePeer(count, signals, port, () => peers.delete(peer.id))
+      const peer = new RemotePeer(count, signals, port, iceServers(), () => peers.delete(peer.id))
       peers.set(peer.id, peer)
       return peer
     },
@@ -51,12 +52,12 @@ class RemotePeer implements RtcPeer {
   #channels = 0
   #closed = false
 
-  constructor(id: number, signals: RtcSignals, port: MessagePort, onClosed: () => void) {
+  constructor(id: number, signals: RtcSignals, port: MessagePort, iceServers: readonly string[], onClosed: () => void) {
     this.id = id
     this.#signals = signals
     this.#port = port
     this.#onClosed = onClosed
-    this.#tell({ t: 'create', id })
+    this.#tell({ t: 'create', id, iceServers })
   }
 
   makeOffer(): void {
@@ -65,6 +66,14 @@ class RemotePeer implements RtcPeer {
 
   makeAnswer(sdp: string): void {
     this.#tell({ t: 'makeAnswer', id: this.id, sdp })
+  }
+
+  makeDirectOffer(ufrag?: string): Channel {
+    return this.#ask((channel) => ({ t: 'makeDirectOffer', id: this.id, channel, ufrag }))
+  }
+
+  restart(): void {
+    this.#tell({ t: 'restart', id: this.id })
   }
 
   setAnswer(sdp: string): void {
@@ -76,6 +85,11 @@ class RemotePeer implements RtcPeer {
   }
 
   openChannel(): Channel {
+    return this.#ask((channel) => ({ t: 'openChannel', id: this.id, channel }))
+  }
+
+  /** A channel that the page makes; what is written meanwhile waits in it. */
+  #ask(command: (channel: number) => RtcCommand): Channel {
     const channel = new DataChannel()
     if (this.#closed) {
       channel.abort(new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed'))
@@ -83,7 +97,7 @@ class RemotePeer implements RtcPeer {
     }
     this.#channels += 1
     this.#awaited.set(this.#channels, channel)
-    this.#tell({ t: 'openChannel', id: this.id, channel: this.#channels })
+    this.#tell(command(this.#channels))
     return channel
   }
 
@@ -110,9 +124,11 @@ class RemotePeer implements RtcPeer {
   hear(news: RtcNews): void {
     switch (news.t) {
       case 'description':
-        return this.#signals.onDescription(news.sdp)
+        return this.#signals.onDescription(news.sdp, news.type)
       case 'candidate':
         return this.#signals.onCandidate(news.json)
+      case 'reached':
+        return this.#signals.onReached?.()
       case 'refused':
         return this.#signals.onRefused(inflateError(news.error))
       case 'state':

@@ -10,10 +10,10 @@
  *                 yes ──▶ ephemeral         no (a page that is just going) ──▶ wait for the lock, then held
  */
 
-import { type IDBPDatabase, openDB } from 'idb'
 import { decodePrivateKey, type PrivateKey, type PublicKey, privateKey, publicKey } from '../engine/codec/keys.ts'
 import { signWith } from '../engine/crypto/verify.ts'
 import { TabmeshError } from '../errors.ts'
+import { IDENTITY, withDatabase } from './database.ts'
 
 /** A key that signs; where it lives is its own affair. */
 export interface Identity {
@@ -25,6 +25,8 @@ type Stored = { readonly key: CryptoKey; readonly publicKey: Uint8Array } | { re
 
 export interface IdentityResult {
   readonly identity: Identity
+  /** Whether it will be the same the next time, and this page alone has it until then. */
+  readonly kept: boolean
   /** Why it is not the one that was asked for. */
   readonly warning?: TabmeshError
   /** Gives the name free for another page. */
@@ -40,37 +42,32 @@ export const openIdentity = async (
   kind: 'persistent' | 'ephemeral' | { readonly privateKey: Uint8Array },
   name: string,
 ): Promise<IdentityResult> => {
-  if (typeof kind === 'object') return { identity: fromKey(decodePrivateKey(kind.privateKey)), release: () => {} }
-  if (kind === 'ephemeral') return { identity: fromStored(await generate()), release: () => {} }
+  if (typeof kind === 'object') return { identity: fromKey(decodePrivateKey(kind.privateKey)), kept: false, release: () => {} }
+  if (kind === 'ephemeral') return { identity: fromStored(await generate()), kept: false, release: () => {} }
   const release = await claim(name)
   if (release === undefined) {
     const warning = new TabmeshError('ERR_IDENTITY_IN_USE', `the identity '${name}' is held by another page`)
-    return { identity: fromStored(await generate()), warning, release: () => {} }
+    return { identity: fromStored(await generate()), kept: false, warning, release: () => {} }
   }
   try {
-    return { identity: fromStored(await load(name)), release }
+    return { identity: fromStored(await load(name)), kept: true, release }
   } catch (cause) {
     release()
     const warning = new TabmeshError('ERR_STORE', 'the identity could not be kept; this one is ephemeral', { cause })
-    return { identity: fromStored(await generate()), warning, release: () => {} }
+    return { identity: fromStored(await generate()), kept: false, warning, release: () => {} }
   }
 }
 
-const STORE = 'identity'
 const KEY = 'ed25519'
 
-const load = async (name: string): Promise<Stored> => {
-  const database: IDBPDatabase = await openDB(name, 1, { upgrade: (upgraded) => void upgraded.createObjectStore(STORE) })
-  try {
-    const known = (await database.get(STORE, KEY)) as Stored | undefined
+const load = (name: string): Promise<Stored> =>
+  withDatabase(name, async (database) => {
+    const known = (await database.get(IDENTITY, KEY)) as Stored | undefined
     if (known !== undefined) return known
     const fresh = await generate()
-    await database.put(STORE, fresh, KEY)
+    await database.put(IDENTITY, fresh, KEY)
     return fresh
-  } finally {
-    database.close()
-  }
-}
+  })
 
 const generate = async (): Promise<Stored> => {
   const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined

@@ -1,8 +1,8 @@
 /**
  * RTCPeerConnection on the main thread, the only place where it exists, driven by the engine over a port.
  *
- *   engine ── create, makeOffer, makeAnswer, setAnswer, addCandidate, openChannel, close ──▶ here
- *   engine ◀─ description, candidate, state, refused, channel (transferred) ──────────────── here
+ *   engine ── create, makeOffer, makeAnswer, makeDirectOffer, restart, setAnswer, addCandidate, openChannel, close ─▶ here
+ *   engine ◀─ description, candidate, reached, state, refused, channel (transferred) ──────────────────────── here
  *
  * A data channel can be transferred only in the task that creates or announces it, before anything is sent on it.
  * Where that is refused (older Firefox), or `bridge` is set, a MessagePort stands for it and this thread passes
@@ -12,6 +12,7 @@
  */
 
 import { RTC_LOW_WATER } from '../engine/limits.ts'
+import { checkDataOnly, withCredentials } from '../engine/protocols/webrtc-direct/sdp.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
 import type { BridgeCommand, BridgeNews } from '../port/data-channel.ts'
 import type { RtcCommand, RtcNews } from '../port/messages.ts'
@@ -30,7 +31,7 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
   const connections = new Map<number, Connection>()
   port.onmessage = ({ data }: MessageEvent<RtcCommand>) => {
     if (data.t === 'create') {
-      const connection = connect(data.id)
+      const connection = connect(data.id, data.iceServers)
       if (connection !== undefined) connections.set(data.id, connection)
       return
     }
@@ -40,12 +41,18 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
     connection.command(data)
   }
 
-  const connect = (id: number): Connection | undefined => {
+  /** Servers that the application named stand alone; else those of its relays do. */
+  const configured = (urls: readonly string[]): RTCConfiguration =>
+    options.configuration.iceServers !== undefined || urls.length === 0
+      ? options.configuration
+      : { ...options.configuration, iceServers: [{ urls: [...urls] }] }
+
+  const connect = (id: number, iceServers: readonly string[]): Connection | undefined => {
     const tell = (news: RtcNews, transfer: Transferable[] = []): void => port.postMessage(news, transfer)
     try {
       if (connections.size >= MAX_CONNECTIONS)
         throw new TabmeshError('ERR_CONNECTION_LIMIT', `${connections.size} peer connections are open`)
-      return new Connection(id, new RTCPeerConnection(options.configuration), tell, options.bridge)
+      return new Connection(id, new RTCPeerConnection(configured(iceServers)), tell, options.bridge)
     } catch (error) {
       tell({ t: 'refused', id, error: deflateError(error) })
       return undefined
@@ -89,6 +96,11 @@ class Connection {
       if (state === 'connected') this.#watchEnd()
       if (state !== 'new' && state !== 'connecting') tell({ t: 'state', id, state })
     }
+    rtc.oniceconnectionstatechange = () => {
+      if (rtc.iceConnectionState !== 'connected' && rtc.iceConnectionState !== 'completed') return
+      rtc.oniceconnectionstatechange = null
+      tell({ t: 'reached', id })
+    }
     rtc.ondatachannel = ({ channel }) => this.#handOver(channel, 0)
   }
 
@@ -100,11 +112,17 @@ class Connection {
         return this.#describe(async () => this.#rtc.createOffer())
       case 'makeAnswer':
         return this.#describe(async () => {
+          checkDataOnly(command.sdp)
           await this.#rtc.setRemoteDescription({ type: 'offer', sdp: command.sdp })
           return this.#rtc.createAnswer()
         })
+      case 'restart':
+        return this.#describe(async () => this.#rtc.createOffer({ iceRestart: true }))
       case 'setAnswer':
-        return this.#step(async () => this.#rtc.setRemoteDescription({ type: 'answer', sdp: command.sdp }))
+        return this.#step(async () => {
+          checkDataOnly(command.sdp)
+          await this.#rtc.setRemoteDescription({ type: 'answer', sdp: command.sdp })
+        })
       case 'addCandidate':
         this.#steps = this.#steps.then(async () => {
           // A candidate that this browser can't parse or resolve is skipped: others may do.
@@ -114,17 +132,23 @@ class Connection {
         })
         return
       case 'openChannel':
-        return this.#open(command.channel)
+        return this.#open(command.channel, {})
+      case 'makeDirectOffer':
+        return this.#offerDirectly(command.channel, command.ufrag)
       case 'close':
         return this.close()
     }
   }
 
   close(): void {
-    const dtls = this.#rtc.sctp?.transport
-    if (dtls !== undefined) dtls.onstatechange = null
+    const { sctp } = this.#rtc
+    if (sctp !== null) {
+      sctp.onstatechange = null
+      sctp.transport.onstatechange = null
+    }
     this.#rtc.onicecandidate = null
     this.#rtc.onconnectionstatechange = null
+    this.#rtc.oniceconnectionstatechange = null
     this.#rtc.ondatachannel = null
     this.#rtc.close()
   }
@@ -134,18 +158,21 @@ class Connection {
    * the remote, which takes Chromium some 17 s (W3C WebRTC §4.3.3 counts a closed DTLS transport as connected).
    */
   #watchEnd(): void {
-    const dtls = this.#rtc.sctp?.transport
-    if (dtls === undefined) return
-    dtls.onstatechange = () => {
-      if (dtls.state === 'closed') this.#tell({ t: 'state', id: this.#id, state: 'closed' })
+    const { sctp } = this.#rtc
+    if (sctp === null) return
+    const look = (): void => {
+      if (sctp.transport.state === 'closed' || sctp.state === 'closed') this.#tell({ t: 'state', id: this.#id, state: 'closed' })
     }
+    sctp.transport.onstatechange = look
+    // Firefox closes it where a packet can't leave, and no restart of ICE brings it back.
+    sctp.onstatechange = look
   }
 
   /** The description leaves for the remote before candidates are gathered, so that it arrives before them. */
   #describe(make: () => Promise<RTCSessionDescriptionInit>): void {
     this.#step(async () => {
       const description = await make()
-      this.#tell({ t: 'description', id: this.#id, sdp: description.sdp ?? '' })
+      this.#tell({ t: 'description', id: this.#id, type: description.type === 'answer' ? 'answer' : 'offer', sdp: description.sdp ?? '' })
       await this.#rtc.setLocalDescription(description)
     })
   }
@@ -156,9 +183,21 @@ class Connection {
     })
   }
 
-  #open(number: number): void {
+  /** WebRTC-direct: the remote has an address of its own, so nobody is asked for ours, unless all goes through a TURN server. */
+  #offerDirectly(number: number, ufrag: string | undefined): void {
+    const configuration = this.#rtc.getConfiguration()
+    if (configuration.iceTransportPolicy !== 'relay') this.#rtc.setConfiguration({ ...configuration, iceServers: [] })
+    this.#open(number, { negotiated: true, id: 0 })
+    this.#step(async () => {
+      const { sdp = '' } = await this.#rtc.createOffer()
+      await this.#rtc.setLocalDescription({ type: 'offer', sdp: ufrag === undefined ? sdp : withCredentials(sdp, ufrag) })
+      this.#tell({ t: 'description', id: this.#id, type: 'offer', sdp: this.#rtc.localDescription?.sdp ?? '' })
+    })
+  }
+
+  #open(number: number, options: RTCDataChannelInit): void {
     try {
-      this.#handOver(this.#rtc.createDataChannel(''), number)
+      this.#handOver(this.#rtc.createDataChannel('', options), number)
     } catch {
       // The connection has closed: a port that says so stands for the channel.
       const { port1, port2 } = new MessageChannel()

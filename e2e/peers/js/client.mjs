@@ -20,11 +20,17 @@ const STDERR_KEPT = 64 * 1024
  *   relay?: string | string[],
  *   relayServer?: boolean,
  *   limits?: boolean,
+ *   encryption?: ('noise' | 'tls')[],
+ *   muxers?: ('yamux' | 'mplex')[],
+ *   swarmKey?: string,
+ *   certificate?: string,
+ *   env?: Record<string, string>,
  *   debug?: string,
  *   readyTimeout?: number,
  * }} JsPeerOptions
  * `listen`: multiaddrs, also /p2p-circuit and /webrtc. `relay`: relays to reserve a slot on before the peer is ready. `relayServer`: be a
- * circuit relay v2, with `limits: false` one that limits no circuit. `debug`: js-libp2p's DEBUG patterns, written to `stderr`.
+ * circuit relay v2, with `limits: false` one that limits no circuit. `encryption`, `muxers`: what it proposes, the best first. `swarmKey`:
+ * the file of a private network's key. `certificate`: a PEM file with a certificate and its key, for /tls/ws. `debug`: js-libp2p's DEBUG patterns, written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
  *
@@ -44,6 +50,7 @@ const STDERR_KEPT = 64 * 1024
  *     peerId: string, agentVersion: string | null, protocolVersion: string | null, listenAddrs: string[], observedAddr: string | null,
  *     protocols: string[], signedAddrs: string[] | null,
  *   }>,
+ *   fetch: (target: string, options: { key: string } & CommandOptions) => Promise<string | null>,
  *   connections: () => Promise<JsConnectionInfo[]>,
  *   reservations: () => Promise<string[]>,
  *   hangUp: (peerId: string) => Promise<void>,
@@ -65,7 +72,7 @@ export async function spawnJsPeer(options = {}) {
   const child = spawn(node, [join(dir, 'peer.mjs'), '--json', ...flagsFor(options)], {
     cwd: dir,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, DEBUG: options.debug ?? '', DEBUG_COLORS: 'no', NODE_OPTIONS: '' },
+    env: { ...process.env, ...options.env, DEBUG: options.debug ?? '', DEBUG_COLORS: 'no', NODE_OPTIONS: '' },
   })
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
@@ -173,6 +180,7 @@ export async function spawnJsPeer(options = {}) {
     echo: (target, { timeout, ...args }) => command('echo', { target, ...args }, timeout),
     perf: (target, { timeout, ...args }) => command('perf', { target, ...args }, timeout),
     identify: (target, { timeout } = {}) => command('identify', { target }, timeout),
+    fetch: (target, { timeout, ...args }) => command('fetch', { target, ...args }, timeout),
     connections: () => command('connections'),
     reservations: () => command('reservations'),
     hangUp: (target) => command('hangUp', { target }),
@@ -187,12 +195,16 @@ export async function spawnJsPeer(options = {}) {
  * @param {JsPeerOptions} options
  * @returns {string[]}
  */
-function flagsFor({ listen = [], relay = [], relayServer = false, limits = true }) {
+function flagsFor({ listen = [], relay = [], relayServer = false, limits = true, encryption = [], muxers = [], swarmKey, certificate }) {
   return [
     ...listen.flatMap((address) => ['--listen', address]),
     ...[relay].flat().flatMap((address) => ['--relay', address]),
     ...(relayServer ? ['--relay-server'] : []),
     ...(limits ? [] : ['--no-limits']),
+    ...encryption.flatMap((name) => ['--encryption', name]),
+    ...muxers.flatMap((name) => ['--muxer', name]),
+    ...(swarmKey === undefined ? [] : ['--swarm-key', swarmKey]),
+    ...(certificate === undefined ? [] : ['--certificate', certificate]),
   ]
 }
 

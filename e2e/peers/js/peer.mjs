@@ -2,32 +2,43 @@
 //
 // A js-libp2p peer as a process of its own (Node 22 or later). Started by client.mjs, or by hand:
 //
-//   node peer.mjs [--listen MULTIADDR]… [--relay MULTIADDR]… [--relay-server [--no-limits]] [--json]
+//   node peer.mjs [--listen MULTIADDR]… [--relay MULTIADDR]… [--relay-server [--no-limits]]
+//                 [--encryption noise|tls]… [--muxer yamux|mplex]… [--swarm-key FILE] [--certificate FILE] [--json]
 //
 // --listen        may repeat; also /p2p-circuit (any relay it meets) and /webrtc
 // --relay         dials this relay, reserves a slot on it and listens there before it says that it is ready; may repeat
 // --relay-server  is a circuit relay v2; with --no-limits its circuits carry no data or time limit
+// --encryption    what it proposes on byte pipes, the best first; it answers the others too; may repeat
+// --muxer         what it has, the best first: yamux unless told otherwise; may repeat
+// --swarm-key     only peers of this private network
+// --certificate   a PEM file with a certificate and its key, for /tls/ws
 // --json          line-delimited JSON: first `{ peerId, addresses }` on stdout, then `{ id, cmd, … }` on stdin is answered by
 //                 `{ id, result }` or `{ id, error }` on stdout. Without it: a listing for people.
 //
-// Serves echo, perf, ping and identify, all of them on limited connections too. No STUN server: nothing leaves this machine.
+// Serves echo, perf, ping and identify, all of them on limited connections too, and fetch: what is asked for below FETCH_PREFIX is answered
+// with the key itself, FETCH_NOTHING with nothing. QUIC where @chainsafe/libp2p-quic is installed. No STUN server: nothing leaves this machine.
 // Ends on SIGTERM, SIGINT, `stop`, and with --json when stdin ends.
 
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { fetch } from '@libp2p/fetch'
 import { identify, identifyPush } from '@libp2p/identify'
+import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
+import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { connectionTo, describe, describeError, describeIdentify } from './connections.mjs'
-import { ECHO, handleEcho, handlePerf, PERF, runEcho, runPerf, runPing, YAMUX } from './protocols.mjs'
+import { ECHO, FETCH_NOTHING, FETCH_PREFIX, handleEcho, handlePerf, PERF, runEcho, runPerf, runPing, YAMUX } from './protocols.mjs'
 
 const { values: flags } = parseArgs({
   options: {
@@ -35,6 +46,10 @@ const { values: flags } = parseArgs({
     relay: { type: 'string', multiple: true, default: [] },
     'relay-server': { type: 'boolean', default: false },
     'no-limits': { type: 'boolean', default: false },
+    encryption: { type: 'string', multiple: true, default: ['noise'] },
+    muxer: { type: 'string', multiple: true, default: ['yamux'] },
+    'swarm-key': { type: 'string' },
+    certificate: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -45,6 +60,13 @@ const COMMAND_TIMEOUT = 60_000
 const MANY_STREAMS = 1024
 
 const rtcConfiguration = { iceServers: [] }
+const encrypters = { noise: noise(), tls: tls() }
+const muxers = { yamux: yamux(YAMUX), mplex: mplex() }
+const pem = flags.certificate === undefined ? undefined : readFileSync(flags.certificate)
+const quic = await import('@chainsafe/libp2p-quic').then(
+  ({ quic }) => quic(),
+  () => undefined,
+)
 
 const node = await createLibp2p({
   addresses: {
@@ -56,19 +78,22 @@ const node = await createLibp2p({
   },
   transports: [
     tcp(),
-    webSockets(),
+    webSockets(pem === undefined ? {} : { https: { cert: pem, key: pem } }),
     circuitRelayTransport(),
     webRTC({ rtcConfiguration }),
     webRTCDirect({ rtcConfiguration: async () => ({ ...rtcConfiguration }) }),
+    ...(quic === undefined ? [] : [quic]),
   ],
-  connectionEncrypters: [noise()],
-  streamMuxers: [yamux(YAMUX)],
+  connectionEncrypters: [...new Set([...flags.encryption, 'noise', 'tls'])].map((name) => encrypters[name]),
+  streamMuxers: flags.muxer.map((name) => muxers[name]),
+  ...(flags['swarm-key'] !== undefined && { connectionProtector: preSharedKey({ psk: readFileSync(flags['swarm-key']) }) }),
   connectionGater: { denyDialMultiaddr: () => false },
   // all peers of a test share one address; the default is 5 connections a second from each
   connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 1000 },
   services: {
     identify: identify(),
     identifyPush: identifyPush(),
+    fetch: fetch(),
     ping: ping({ maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }),
     ...(flags['relay-server'] && {
       relay: circuitRelayServer({
@@ -84,6 +109,7 @@ const node = await createLibp2p({
 const streams = { runOnLimitedConnection: true, maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }
 await node.handle(ECHO, handleEcho, streams)
 await node.handle(PERF, handlePerf, streams)
+node.services.fetch.registerLookupFunction(FETCH_PREFIX, async (key) => (Buffer.from(key).toString() === FETCH_NOTHING ? undefined : key))
 
 const addresses = () => node.getMultiaddrs().map(String)
 await relayed()
@@ -118,6 +144,10 @@ const commands = {
   echo: async ({ target, protocol, bytes, seed }, signal) => runEcho(await to(target, signal), { protocol, bytes, seed, signal }),
   perf: async ({ target, upload, download }, signal) => runPerf(await to(target, signal), { upload, download, signal }),
   identify: async ({ target }, signal) => describeIdentify(await node.services.identify.identify(await to(target, signal), { signal })),
+  async fetch({ target, key }, signal) {
+    const value = await node.services.fetch.fetch((await to(target, signal)).remotePeer, key, { signal })
+    return value === undefined ? null : Buffer.from(value).toString()
+  },
   connections: () => node.getConnections().map(describe),
   async hangUp({ target, connection }, signal) {
     if (connection === undefined) {

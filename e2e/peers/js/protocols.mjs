@@ -17,6 +17,9 @@
 export const ECHO = '/echo/1.0.0'
 export const PERF = '/perf/1.0.0'
 export const PING = '/ipfs/ping/1.0.0'
+/** What a peer answers fetch with below this prefix is the key itself, and nothing under FETCH_NOTHING. */
+export const FETCH_PREFIX = '/interop/'
+export const FETCH_NOTHING = `${FETCH_PREFIX}nothing`
 
 /** Options for yamux(): a paused stream may hold all of the window that it has granted. */
 export const YAMUX = { streamOptions: { maxReadBufferLength: 17 * 1024 * 1024 } }

@@ -38,8 +38,9 @@ export class Writer {
 
   uint(n: number): void {
     if (!Number.isSafeInteger(n) || n < 0) throw new TabmeshError('ERR_INVALID_ARGUMENT', `${n} does not fit an unsigned field`)
-    const length = varintLength(n)
-    writeVarint(n, this.#bytes, this.#room(length))
+    // First the room: making it may replace the bytes.
+    const at = this.#room(varintLength(n))
+    writeVarint(n, this.#bytes, at)
   }
 
   #field({ kind, number, layout }: Slot, item: unknown): void {

@@ -72,6 +72,18 @@ describe('encoding', () => {
     for (const expire of [-1n, 2n ** 64n]) expect(codeOf(() => Status.encode({ expire }))).toBe('ERR_INVALID_ARGUMENT')
   })
 
+  it('writes lengths and tags also where the room ends just before them', () => {
+    const Data = message({ status: uint(1), data: bytes(2) })
+    // The room of a writer doubles from 1,024 to 65,536 and is not kept beyond: each end is met once, then a byte further on.
+    for (let size = 1; size <= 262_144; size *= 2) {
+      for (let length = Math.max(0, size - 12); length <= size + 2; length += 1) {
+        const data = new Uint8Array(length)
+        const read = Data.decode(Data.encode({ status: 2, data }))
+        expect([read.status, read.data?.length]).toEqual([2, length])
+      }
+    }
+  })
+
   it('leaves earlier results alone when it goes on', () => {
     const first = Status.encode({ text: 'first' })
     const kept = hex(first)

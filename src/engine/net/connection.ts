@@ -71,6 +71,8 @@ export class Connection {
   /** Streams of the remote whose protocol is not agreed yet. */
   #answering = 0
   #pinged: number | undefined
+  /** Why we closed it, where that is not the user's wish. */
+  #why: TabmeshError | undefined
   #retireTimer: Cancel | undefined
 
   constructor(details: ConnectionDetails, mux: () => Muxer, owner: ConnectionOwner) {
@@ -106,6 +108,16 @@ export class Connection {
     return this.#pinged ?? this.#session?.rtt
   }
 
+  /** When the remote last gave a sign of life, where the muxer knows. */
+  get heardAt(): number | undefined {
+    return this.#session?.heardAt
+  }
+
+  /** The multiplexer, once it is in use: for who made it and looks after it. */
+  get carrier(): Muxer | undefined {
+    return this.#session
+  }
+
   get limited(): boolean {
     return this.limit !== undefined
   }
@@ -138,8 +150,9 @@ export class Connection {
     return closedChannel(new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${this.remotePeer} is closed`))
   }
 
-  /** Says goodbye, sends what is queued, closes. From now on it takes no new streams of ours. */
-  close(): void {
+  /** Says goodbye, sends what is queued, closes. From now on it takes no new streams of ours. `why` is told on our side. */
+  close(why?: TabmeshError): void {
+    this.#why ??= why
     if (this.status === 'open') {
       this.status = 'retiring'
       this.#owner.onChange(this)
@@ -208,10 +221,11 @@ export class Connection {
     )
   }
 
-  #closed(fault: TabmeshError | undefined): void {
+  #closed(broken: TabmeshError | undefined): void {
     if (this.status === 'closed') return
     this.status = 'closed'
     this.#retireTimer?.()
+    const fault = broken ?? this.#why
     const why = fault ?? new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${this.remotePeer} was closed`)
     for (const stream of [...this.streams]) stream.abort(why)
     this.#owner.onClose(this, fault)

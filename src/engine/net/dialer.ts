@@ -1,149 +1,452 @@
 /**
- * Dialer: one dial of one target over several addresses.
+ * Dialer: connects to peers, with one dial for all who want the same.
  *
- *   rank ──▶ start the first ──(it fails, or HEAD_START passes)──▶ start the next ──▶ …
- *                    │
- *                    └─ link ─▶ upgrade ─▶ the first connection wins, the others are given up
+ *   dial ─┬─ a connection that will do is open ─▶ done
+ *         ├─ the same dial is under way ────────▶ joined
+ *         └─ one address named: an attempt; else the ways found (ways.ts), and a race of them (race.ts) ─▶ done
  *
- * Bounds: DIAL_MAX_ADDRESSES addresses, DIAL_ADDRESS_TIMEOUT for each, one deadline for all. A failed dial says why
- * for each address it tried.
+ *   attempt   (gater) ─▶ transport ─▶ link ─▶ upgrade ─▶ connection
+ *
+ * Where all that is asked for is WebRTC, or just the peer, a relayed connection is open first. It gets RELAY_SETTLE to become a
+ * direct one; then the callers are answered with it, and the rest goes on for its own sake.
+ *
+ * A connection that comes about otherwise answers a dial too. If it is our own, the rest of the dial is given up. If the remote made it, what is
+ * under way goes on: both sides giving up what the other one holds for made would leave none.
+ *
+ * Bounds: DIAL_MAX_ADDRESSES addresses, DIAL_ADDRESS_TIMEOUT for each, one deadline for all; DIAL_MAX_SOCKETS sockets being opened at a
+ * time. A failed dial says why for each address it tried.
  */
 
-import { asTabmeshError, TabmeshError } from '../../errors.ts'
-import { type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
+import { asTabmeshError, type ErrorCode, TabmeshError } from '../../errors.ts'
+import { type Multiaddr, peerIdOf, relayOf } from '../codec/multiaddr.ts'
 import type { PeerId } from '../codec/peer-id.ts'
 import type { Cancel } from '../host.ts'
-import { DIAL_ADDRESS_TIMEOUT, DIAL_HEAD_START, DIAL_MAX_ADDRESSES } from '../limits.ts'
+import { DIAL_ADDRESS_TIMEOUT, DIAL_MAX_SOCKETS, RELAY_SETTLE } from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import { abandonLink } from './abandon.ts'
+import type { BackOff } from './back-off.ts'
 import type { Connection } from './connection.ts'
-import type { Link, Net, Transport } from './service.ts'
+import type { LookUpTxt } from './dnsaddr.ts'
+import { ask, type Gater } from './gater.ts'
+import { race, type Tries } from './race.ts'
+import { type Route, rank } from './rank.ts'
+import type { DialOptions, DialTarget, Link, Net, Transport } from './service.ts'
+import { allFailed, findWays, keyOf, tooLate } from './ways.ts'
 
-export interface DialPlan {
+/** What the dialer needs of the node around it. */
+export interface Dialling {
   readonly net: Net
   readonly transports: readonly Transport[]
-  readonly peer: PeerId | undefined
-  readonly addresses: readonly Multiaddr[]
-  /** Milliseconds for all of it. */
+  /** Milliseconds for a dial that names no others. */
   readonly timeout: number
+  /** Whether only what stays within a private network may be dialled. */
+  readonly confined: boolean
+  /** Whether addresses in private networks, as others advertise them, may be ours. */
+  readonly near: boolean
+  readonly backOff: BackOff
+  readonly lookUpTxt: LookUpTxt | undefined
+  readonly gater: Gater | undefined
+  /** Why nothing, or not this peer, is dialled. */
+  refuse(peer: PeerId | undefined): TabmeshError | undefined
+  /** What others say, and what we know ourselves, of where a peer is. */
+  known(peer: PeerId): readonly Multiaddr[]
+  routes(peer: PeerId): readonly Multiaddr[]
   /** Secures and registers a link; the returned function gives up. */
   upgrade(link: Link, peer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void
+  /** A dial has come to nothing, and no other one of that peer is under way. */
+  failed(peer: PeerId): void
 }
 
-/** Direct ways first, in the order given; through a relay only after a head start. */
-const rank = (address: Multiaddr): number => (address.parts.some((part) => part.name === 'p2p-circuit') ? 1 : 0)
+type Waiter = (outcome: Outcome<Connection>) => void
 
-export const dial = (plan: DialPlan, done: (outcome: Outcome<Connection>) => void): Cancel => {
-  const { net } = plan
-  const { host } = net
-  const waiting = [...plan.addresses].sort((a, b) => rank(a) - rank(b)).slice(0, DIAL_MAX_ADDRESSES)
-  const faults: TabmeshError[] = []
-  /** Attempts in progress: how to give each up, and what it tries. */
-  const attempts = new Map<Cancel, Multiaddr>()
-  let settled = false
-  let headStart: Cancel | undefined
+export interface Plan {
+  readonly peer: PeerId | undefined
+  /** What was named; none where it is for us to know the peer's addresses. */
+  readonly named: readonly Multiaddr[]
+  /** On somebody's behalf: what failed lately is left alone. */
+  readonly background: boolean
+  readonly timeout: number
+}
 
-  const settle = (outcome: Outcome<Connection>): void => {
-    if (settled) return
-    settled = true
-    deadline()
-    headStart?.()
-    for (const cancel of [...attempts.keys()]) cancel()
-    done(outcome)
+export class Dialer {
+  readonly #around: Dialling
+  /** By what is wanted. */
+  readonly #dials = new Map<string, Dial>()
+  /** All of them; one that nobody joins any more is not among those above. */
+  readonly #live = new Set<Dial>()
+  /** Sockets being opened, and who waits to open one: callers before what goes on in the background. */
+  #sockets = 0
+  readonly #queue: { readonly background: boolean; readonly begin: () => void }[] = []
+
+  constructor(around: Dialling) {
+    this.#around = around
   }
 
-  const failed = (address: Multiaddr, fault: TabmeshError): void => {
-    if (settled) return
-    faults.push(new TabmeshError(fault.code, `${address.text}`, { cause: fault, remote: fault.remote, errors: fault.errors }))
-    if (attempts.size === 0 && waiting.length === 0) settle({ ok: false, fault: summarise(plan, faults) })
-    else startNext()
+  /** Dials under way. */
+  get size(): number {
+    return this.#live.size
   }
 
-  const startNext = (): void => {
-    headStart?.()
-    headStart = undefined
-    const address = waiting.shift()
-    if (address === undefined || settled) return
-    if (waiting.length > 0) headStart = host.after(DIAL_HEAD_START, startNext)
-    attempt(address)
+  dial(target: DialTarget, done: Waiter, options: DialOptions): Cancel {
+    const { net, refuse, timeout } = this.#around
+    const peer = target.peer ?? targetOf(target.addresses)
+    const refusal = refuse(peer) ?? refuseMixed(peer, target.addresses)
+    const open = peer === undefined || refusal !== undefined ? undefined : satisfying(net.connections(peer), target.addresses)
+    if (refusal !== undefined || open !== undefined) {
+      let wanted = true
+      net.host.defer(() => {
+        if (!wanted) return
+        if (open !== undefined && open.status === 'open') done({ ok: true, value: open })
+        else done({ ok: false, fault: refusal ?? new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${peer} closed meanwhile`) })
+      })
+      return () => {
+        wanted = false
+      }
+    }
+    const named = target.addresses.length > 1 ? rank(target.addresses).map(({ address }) => address) : target.addresses
+    const background = options.background === true
+    return this.#join({ peer, named, background, timeout: options.timeout ?? timeout }).wait(done, options.settle ?? RELAY_SETTLE)
   }
 
-  const attempt = (address: Multiaddr): void => {
-    const transport = plan.transports.find((each) => each.matches(address))
-    if (transport === undefined) {
-      failed(address, new TabmeshError('ERR_NO_TRANSPORT', `nothing here dials ${address.text}`))
-      return
-    }
-    const timeout = Math.min(transport.timeout ?? DIAL_ADDRESS_TIMEOUT, plan.timeout)
-    let giveUp: Cancel = () => {}
-    const cancel = (): void => {
-      attempts.delete(cancel)
-      timer()
-      giveUp()
-    }
-    const fail = (fault: TabmeshError): void => {
-      if (!attempts.delete(cancel)) return
-      timer()
-      failed(address, fault)
-    }
-    const timer = host.after(timeout, () => {
-      const abandon = giveUp
-      fail(new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${timeout} ms`))
-      abandon()
+  /** What waits for a connection that is there now is done. */
+  opened(connection: Connection): void {
+    for (const dial of [...this.#live]) if (dial.peer === connection.remotePeer) dial.opened(connection)
+  }
+
+  /** Gives up all dials, or those of one peer. */
+  stop(fault: TabmeshError, peer?: PeerId): void {
+    for (const dial of [...this.#live]) if (peer === undefined || dial.peer === peer) dial.stop(fault)
+  }
+
+  #join(plan: Plan): Dial {
+    const texts = plan.named.map(({ text }) => text)
+    const wish = `${plan.peer ?? ''} ${texts.sort().join(' ')}`
+    // A caller's dial tries all that one in the background does; not the other way round.
+    const key = plan.background && !this.#dials.has(wish) ? `${wish} background` : wish
+    const joined = this.#dials.get(key)
+    if (joined !== undefined) return joined
+    const dial = new Dial(this.#around, plan, {
+      attempt: (address, heard) => this.#attempt(plan, address, heard),
+      closeDoor: () => {
+        if (this.#dials.get(key) === dial) this.#dials.delete(key)
+      },
+      leave: () => {
+        this.#live.delete(dial)
+        return ![...this.#live].some((each) => each.peer === plan.peer)
+      },
     })
-    attempts.set(cancel, address)
-    giveUp = dialWith(transport, address, (link) => {
-      if (!link.ok) return fail(link.fault)
-      if (!attempts.has(cancel)) return abandonLink(link.value, new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up'))
-      const abandon = plan.upgrade(link.value, plan.peer ?? peerIdOf(address), (outcome) => {
+    this.#dials.set(key, dial)
+    this.#live.add(dial)
+    return dial
+  }
+
+  // ── one address ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Tries one address. Answers once, unless it is given up, and never before it has returned. */
+  #attempt({ peer, background, timeout: longest }: Plan, address: Multiaddr, done: Waiter): Cancel {
+    const { net, transports, gater, backOff, confined } = this.#around
+    const { host } = net
+    const transport = transports.find((each) => each.matches(address))
+    const timeout = Math.min(transport?.timeout ?? DIAL_ADDRESS_TIMEOUT, longest)
+    let over = false
+    let leave: Cancel = () => {}
+    let timer: Cancel = () => {}
+    let giveUp: Cancel = () => {}
+
+    const end = (): boolean => {
+      if (over) return false
+      over = true
+      timer()
+      return true
+    }
+    /** `abandon` is what still goes on there. */
+    const fail = (fault: TabmeshError, abandon: Cancel = () => {}): void => {
+      if (!end()) return
+      abandon()
+      leave()
+      if (!ours.has(fault.code)) backOff.failed(keyOf(address, peer), host.now())
+      done({
+        ok: false,
+        fault: new TabmeshError(fault.code, `${address.text}`, { cause: fault, remote: fault.remote, errors: fault.errors }),
+      })
+    }
+    const secure = (link: Link): void => {
+      const abandon = this.#around.upgrade(link, peer ?? peerIdOf(address), (outcome) => {
         if (!outcome.ok) return fail(outcome.fault)
-        attempts.delete(cancel)
-        timer()
-        settle(outcome)
+        if (!end()) return
+        leave()
+        backOff.succeeded(keyOf(address, peer))
+        done(outcome)
       })
       giveUp = () => abandon(new TabmeshError('ERR_CONNECTION_CLOSED', 'another address was faster, or the dial was given up'))
-    })
-  }
+    }
+    const begin = (by: Transport): void => {
+      timer = host.after(timeout, () => fail(new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${timeout} ms`), giveUp))
+      giveUp = dialWith(by, address, net, (link) => {
+        if (!link.ok) return fail(link.fault)
+        if (over) abandonLink(link.value, new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up'))
+        else secure(link.value)
+      })
+    }
 
-  /** A transport that throws has failed like one that says so, and takes nothing else with it. */
-  const dialWith = (transport: Transport, address: Multiaddr, heard: (link: Outcome<Link>) => void): Cancel => {
-    try {
-      return transport.dial(address, net, heard)
-    } catch (cause) {
-      const fault = asTabmeshError(cause, 'ERR_NO_TRANSPORT', `${transport.name} can't dial ${address.text}`)
-      host.defer(() => heard({ ok: false, fault }))
-      return () => {}
+    if (confined && leavesNetwork(address)) {
+      host.defer(() => fail(new TabmeshError('ERR_PRIVATE_NETWORK', `${address.text} leaves the private network`)))
+    } else if (transport === undefined) {
+      host.defer(() => fail(new TabmeshError('ERR_NO_TRANSPORT', `nothing here dials ${address.text}`)))
+    } else {
+      const enter = (): void => {
+        leave = this.#enter(address, background, () => begin(transport))
+      }
+      if (gater?.dial === undefined) enter()
+      else {
+        host.defer(() => {
+          if (over) return
+          giveUp = ask(gater, host, [{ t: 'dial', peer, address }], (refusal) => (refusal === undefined ? enter() : fail(refusal)))
+        })
+      }
+    }
+    return () => {
+      if (!end()) return
+      giveUp()
+      leave()
     }
   }
 
-  const deadline = host.after(plan.timeout, () => {
-    const unfinished = [
-      ...[...attempts.values()].map((address) => `${address.text} did not answer`),
-      ...waiting.map((address) => `${address.text} was not reached in the list`),
-    ]
-    const late = unfinished.map((what) => new TabmeshError('ERR_DIAL_TIMEOUT', `${what} within ${plan.timeout} ms`))
-    const fault = new TabmeshError('ERR_DIAL_TIMEOUT', `no connection within ${plan.timeout} ms`, { errors: [...faults, ...late] })
-    settle({ ok: false, fault })
-  })
-  startNext()
-  return () => settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
+  /** Begins when there is a socket to be had; what goes through a relay needs none of its own. Returns how to give it back. */
+  #enter(address: Multiaddr, background: boolean, begin: () => void): Cancel {
+    if (relayOf(address) !== undefined) {
+      begin()
+      return () => {}
+    }
+    let holds = this.#sockets < DIAL_MAX_SOCKETS
+    const waiting = {
+      background,
+      begin: () => {
+        holds = true
+        begin()
+      },
+    }
+    if (holds) {
+      this.#sockets += 1
+      begin()
+    } else {
+      const behind = background ? -1 : this.#queue.findIndex((each) => each.background)
+      this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, waiting)
+    }
+    return () => {
+      const at = this.#queue.indexOf(waiting)
+      if (at >= 0) this.#queue.splice(at, 1)
+      if (!holds) return
+      holds = false
+      const next = this.#queue.shift()
+      if (next === undefined) this.#sockets -= 1
+      else next.begin()
+    }
+  }
 }
 
-/** Of all that `errors` holds, what the message repeats. */
-const REASONS_SHOWN = 3
+/** What a dial needs of the dialer. */
+interface Party {
+  attempt(address: Multiaddr, done: Waiter): Cancel
+  /** From now on nobody joins it. */
+  closeDoor(): void
+  /** It is over; returns whether it was the last one of its peer. */
+  leave(): boolean
+}
 
-const summarise = (plan: DialPlan, faults: readonly TabmeshError[]): TabmeshError => {
-  const whom = plan.peer ?? plan.addresses[0]?.text ?? 'nobody'
-  const reasons = faults.slice(0, REASONS_SHOWN).map((fault) => `${fault.code} at ${fault.message.split(': ')[0]}`)
-  const more = faults.length > REASONS_SHOWN ? `; and ${faults.length - REASONS_SHOWN} more` : ''
-  return new TabmeshError('ERR_DIAL_FAILED', `no address of ${whom} could be reached (${reasons.join('; ')}${more})`, {
-    errors: faults,
-    cause: faults[0],
-  })
+/** One dial, and all who wait for it. */
+class Dial {
+  readonly #around: Dialling
+  readonly #plan: Plan
+  readonly #party: Party
+  readonly #waiters = new Map<Waiter, { readonly settle: number; timer: Cancel }>()
+  /** Whether a relayed connection will do in the end: no other way was asked for. */
+  readonly #fallsBack: boolean
+  /** Since when one is there, on the host's clock. */
+  #relayedAt: number | undefined
+  /** Somebody has been answered: what goes on does so for its own sake. */
+  #answered = false
+  #over = false
+  readonly #faults: TabmeshError[] = []
+  readonly #deadline: Cancel
+  #finding: Cancel = () => {}
+  #tries: Tries | undefined
+  /** To be tried when all that is being tried has failed. */
+  #later: readonly Route[] = []
+
+  constructor(around: Dialling, plan: Plan, party: Party) {
+    this.#around = around
+    this.#plan = plan
+    this.#party = party
+    const { host } = around.net
+    this.#fallsBack = plan.peer !== undefined && plan.named.every(isWebrtc)
+    if (this.#fallsBack && this.#standing() !== undefined) this.#relayedAt = host.now()
+    this.#deadline = host.after(plan.timeout, () => this.#expire())
+    // A waiter must not hear of the outcome before `dial` has returned to it.
+    host.defer(() => this.#begin())
+  }
+
+  get peer(): PeerId | undefined {
+    return this.#plan.peer
+  }
+
+  /** `settle`: how long a relayed connection waits for a direct one, in milliseconds. The returned function gives this caller's interest up. */
+  wait(done: Waiter, settle: number): Cancel {
+    const waiter: Waiter = (outcome) => done(outcome)
+    this.#waiters.set(waiter, { settle, timer: () => {} })
+    this.#arm(waiter)
+    return () => {
+      this.#waiters.get(waiter)?.timer()
+      if (!this.#waiters.delete(waiter) || this.#waiters.size > 0 || this.#answered) return
+      this.stop(new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up'))
+    }
+  }
+
+  stop(fault: TabmeshError): void {
+    this.#settle({ ok: false, fault })
+  }
+
+  opened(connection: Connection): void {
+    if (this.#over || connection.status !== 'open') return
+    const value = satisfying([connection], this.#plan.named)
+    if (value !== undefined && (value.direct || !this.#fallsBack)) {
+      const underWay = this.#tries !== undefined && this.#tries.running.length > 0
+      if (value.direction === 'outbound' || !underWay) return this.#settle({ ok: true, value })
+      this.#party.closeDoor()
+      this.#tries?.halt()
+      this.#later = []
+      this.#answer({ ok: true, value })
+    } else if (this.#fallsBack && this.#relayedAt === undefined) {
+      this.#relayedAt = this.#around.net.host.now()
+      for (const waiter of this.#waiters.keys()) this.#arm(waiter)
+    }
+  }
+
+  #begin(): void {
+    if (this.#over) return
+    const { peer, named } = this.#plan
+    const refusal = this.#around.refuse(peer)
+    if (refusal !== undefined) return this.stop(refusal)
+    const [address] = named
+    if (address !== undefined && named.length === 1 && address.parts[0]?.name !== 'dnsaddr') return this.#try([{ address, delay: 0 }])
+    this.#finding = findWays(this.#around, this.#plan, (ways) => {
+      if (ways instanceof TabmeshError) return this.#fail(ways)
+      this.#faults.push(...ways.faults)
+      this.#later = ways.later
+      this.#try(ways.first)
+    })
+  }
+
+  #try(routes: readonly Route[]): void {
+    const failed = (faults: readonly TabmeshError[]): void => {
+      this.#faults.push(...faults)
+      const later = this.#later
+      this.#later = []
+      if (later.length > 0) this.#try(later)
+      else this.#fail(allFailed(this.#plan, this.#faults))
+    }
+    const { attempt } = this.#party
+    const [only] = routes
+    if (only === undefined || routes.length > 1) {
+      const { host } = this.#around.net
+      this.#tries = race<Connection>(routes, host, attempt, (end) => (end.ok ? this.#settle(end) : failed(end.faults)))
+    } else {
+      const cancel = attempt(only.address, (end) => (end.ok ? this.#settle(end) : failed([end.fault])))
+      this.#tries = { cancel, halt: () => {}, running: [only.address], waiting: [], faults: [] }
+    }
+  }
+
+  #expire(): void {
+    const { running = [], waiting = [], faults = [] } = this.#tries ?? {}
+    this.#fail(
+      tooLate(this.#plan.timeout, [...this.#faults, ...faults], running, [...waiting, ...this.#later.map(({ address }) => address)]),
+    )
+  }
+
+  #fail(fault: TabmeshError): void {
+    const standing = this.#fallsBack ? this.#standing() : undefined
+    this.#settle({ ok: false, fault }, standing)
+  }
+
+  /** The end of it. `standing` is what the callers get instead of a fault. */
+  #settle(outcome: Outcome<Connection>, standing?: Connection): void {
+    if (this.#over) return
+    this.#over = true
+    this.#party.closeDoor()
+    const last = this.#party.leave()
+    this.#deadline()
+    this.#finding()
+    this.#tries?.cancel()
+    this.#answer(standing === undefined ? outcome : { ok: true, value: standing })
+    if (!outcome.ok && last && this.peer !== undefined) this.#around.failed(this.peer)
+  }
+
+  #answer(outcome: Outcome<Connection>): void {
+    this.#answered = true
+    for (const waiter of [...this.#waiters.keys()]) this.#answerOne(waiter, outcome)
+  }
+
+  #answerOne(waiter: Waiter, outcome: Outcome<Connection>): void {
+    this.#waiters.get(waiter)?.timer()
+    if (this.#waiters.delete(waiter)) waiter(outcome)
+  }
+
+  /** Sets the time after which `waiter` gets the relayed connection, if there is one. */
+  #arm(waiter: Waiter): void {
+    const waiting = this.#waiters.get(waiter)
+    if (waiting === undefined || this.#relayedAt === undefined) return
+    const { host } = this.#around.net
+    waiting.timer = host.after(Math.max(0, this.#relayedAt + waiting.settle - host.now()), () => {
+      const value = this.#standing()
+      // It is gone again: the next one has its own time.
+      if (value === undefined) {
+        this.#relayedAt = undefined
+        return
+      }
+      this.#answered = true
+      this.#answerOne(waiter, { ok: true, value })
+    })
+  }
+
+  #standing(): Connection | undefined {
+    const { peer } = this.#plan
+    return peer === undefined ? undefined : this.#around.net.connections(peer).find((each) => each.status === 'open')
+  }
+}
+
+/** A transport that throws has failed like one that says so, and takes nothing else with it. */
+const dialWith = (transport: Transport, address: Multiaddr, net: Net, heard: (link: Outcome<Link>) => void): Cancel => {
+  try {
+    return transport.dial(address, net, heard)
+  } catch (cause) {
+    const fault = asTabmeshError(cause, 'ERR_NO_TRANSPORT', `${transport.name} can't dial ${address.text}`)
+    net.host.defer(() => heard({ ok: false, fault }))
+    return () => {}
+  }
+}
+
+/** Faults that say nothing of the address: it may be dialled again as soon as somebody likes. */
+const ours = new Set<ErrorCode>([
+  'ERR_CONNECTION_LIMIT',
+  'ERR_GATED',
+  'ERR_INSECURE_CONTEXT',
+  'ERR_INTERNAL',
+  'ERR_NO_TRANSPORT',
+  'ERR_PRIVATE_NETWORK',
+  'ERR_SELF_DIAL',
+  'ERR_STOPPED',
+  'ERR_UNSUPPORTED',
+])
+
+/** The open connection that makes a dial unnecessary: any, unless a direct one is asked for and there is none. */
+const satisfying = (connections: readonly Connection[], addresses: readonly Multiaddr[]): Connection | undefined => {
+  const best = connections.find((connection) => connection.status === 'open')
+  if (best === undefined || best.direct || addresses.length === 0) return best
+  return addresses.some(isPlainCircuit) ? best : undefined
 }
 
 /** The peer that the first address which names one ends in, or undefined where they say nothing. */
-export const targetOf = (addresses: readonly Multiaddr[]): PeerId | undefined => {
+const targetOf = (addresses: readonly Multiaddr[]): PeerId | undefined => {
   for (const address of addresses) {
     const peer = peerIdOf(address)
     if (peer !== undefined) return peer
@@ -152,12 +455,17 @@ export const targetOf = (addresses: readonly Multiaddr[]): PeerId | undefined =>
 }
 
 /** Addresses that end in different peers are no one dial. */
-export const refuseMixed = (peer: PeerId | undefined, addresses: readonly Multiaddr[]): TabmeshError | undefined => {
+const refuseMixed = (peer: PeerId | undefined, addresses: readonly Multiaddr[]): TabmeshError | undefined => {
   const other = addresses.find((address) => (peerIdOf(address) ?? peer) !== peer)
   return other === undefined ? undefined : new TabmeshError('ERR_INVALID_ARGUMENT', `${other.text} is no address of ${peer}`)
 }
 
-export const isWebrtc = (address: Multiaddr): boolean => address.parts.some((part) => part.name === 'webrtc')
+const isWebrtc = (address: Multiaddr): boolean => address.parts.some((part) => part.name === 'webrtc')
 
-export const isPlainCircuit = (address: Multiaddr): boolean =>
-  address.parts.some((part) => part.name === 'p2p-circuit') && !isWebrtc(address)
+const isPlainCircuit = (address: Multiaddr): boolean => address.parts.some((part) => part.name === 'p2p-circuit') && !isWebrtc(address)
+
+/** Transports that secure themselves: there is no byte pipe that the cipher of a private network could go around. */
+const selfSecured = new Set(['webrtc', 'webrtc-direct', 'webtransport', 'quic', 'quic-v1'])
+
+/** Whether any part of the way to `address`, be it only to its relay, is outside of a network with a pre-shared key. */
+const leavesNetwork = (address: Multiaddr): boolean => address.parts.some(({ name }) => selfSecured.has(name))

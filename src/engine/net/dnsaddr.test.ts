@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { TabmeshError } from '../../errors.ts'
-import { type Multiaddr, parseMultiaddr } from '../codec/multiaddr.ts'
-import type { Outcome } from '../wire/conversation.ts'
-import { type LookUpTxt, resolveDnsaddrs } from './dnsaddr.ts'
+import { parseMultiaddr } from '../codec/multiaddr.ts'
+import { DNS_TIMEOUT } from '../limits.ts'
+import { World } from '../testing/world.ts'
+import { type LookUpTxt, type Resolved, resolveDnsaddrs } from './dnsaddr.ts'
 
 const A = '/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const B = '/p2p/12D3KooWHwLTSMBUsvMiMAVuWDGK6LZwaeUGKLdhbXU7GGHgHaNM'
@@ -23,16 +24,17 @@ const zone = (records: Record<string, readonly string[]>) => {
 }
 
 const resolve = (texts: readonly string[], records: Record<string, readonly string[]>) => {
+  const world = new World(1)
   const { asked, lookUp, answer } = zone(records)
-  const deferred: (() => void)[] = []
-  let got: Outcome<Multiaddr[]> | undefined
-  resolveDnsaddrs(texts.map(parseMultiaddr), lookUp, { defer: (run) => void deferred.push(run) }, (outcome) => {
-    got = outcome
+  let got: Resolved | undefined
+  resolveDnsaddrs(texts.map(parseMultiaddr), lookUp, world, (resolved) => {
+    got = resolved
   })
   expect(got, 'never before it has returned').toBeUndefined()
-  for (const run of deferred) run()
+  world.run(0)
   for (let answers = answer(); answers.length > 0; answers = answer()) for (const run of answers) run()
-  return { asked, found: got?.ok === true ? got.value.map(({ text }) => text) : got?.fault.code }
+  expect(world.waiting).toBe(0)
+  return { asked, found: got?.addresses.map(({ text }) => text), faults: got?.faults.map(({ code }) => code) }
 }
 
 describe('a dnsaddr', () => {
@@ -54,17 +56,35 @@ describe('a dnsaddr', () => {
   })
 
   it('that leads to itself ends, in a fault', () => {
-    const { asked, found } = resolve(['/dnsaddr/a.example'], {
+    const { asked, found, faults } = resolve(['/dnsaddr/a.example'], {
       '_dnsaddr.a.example': ['dnsaddr=/dnsaddr/a.example', 'dnsaddr=/dnsaddr/a.example'],
     })
-    expect(found).toBe('ERR_DNS')
+    expect([found, faults?.[0]]).toEqual([[], 'ERR_DNS'])
     expect(asked.length).toBeLessThanOrEqual(32)
   })
 
-  it('that can not be looked up harms no other address, and is the fault where there is none', () => {
-    expect(resolve(['/dnsaddr/a.example', '/ip4/1.1.1.1/tcp/1'], {}).found).toEqual(['/ip4/1.1.1.1/tcp/1'])
-    expect(resolve(['/dnsaddr/a.example'], {}).found).toBe('ERR_DNS')
-    expect(resolve(['/dnsaddr/a.example'], { '_dnsaddr.a.example': [] }).found).toBe('ERR_DNS')
+  it('that can not be looked up harms no other address, and is told beside them', () => {
+    expect(resolve(['/dnsaddr/a.example', '/ip4/1.1.1.1/tcp/1'], {})).toMatchObject({ found: ['/ip4/1.1.1.1/tcp/1'], faults: ['ERR_DNS'] })
+    expect(resolve(['/dnsaddr/a.example'], {})).toMatchObject({ found: [], faults: ['ERR_DNS'] })
+    expect(resolve(['/dnsaddr/a.example'], { '_dnsaddr.a.example': [] })).toMatchObject({ found: [], faults: ['ERR_DNS'] })
+  })
+
+  it('that is not answered at all holds nothing up for longer than its deadline', () => {
+    const world = new World(1)
+    let got: Resolved | undefined
+    let cancelled = 0
+    const silent: LookUpTxt = () => () => void (cancelled += 1)
+    resolveDnsaddrs(['/dnsaddr/a.example', '/ip4/1.1.1.1/tcp/1'].map(parseMultiaddr), silent, world, (resolved) => {
+      got = resolved
+    })
+    world.run(DNS_TIMEOUT - 1)
+    expect(got).toBeUndefined()
+    world.run(1)
+    expect([got?.addresses.map(({ text }) => text), got?.faults.map(({ code }) => code), cancelled]).toEqual([
+      ['/ip4/1.1.1.1/tcp/1'],
+      ['ERR_DNS'],
+      1,
+    ])
   })
 
   it('of a thousand addresses gives a hundred', () => {

@@ -2,9 +2,10 @@
  * Node: the engine. It owns the connections, mounts the services and answers their calls (`Net`); hosts drive it
  * and listen to its events.
  *
- *   dial ─▶ dialer ─▶ transport ─▶ link ─▶ upgrade ─▶ ┐
- *   accept (a transport's listener, a circuit) ─▶ upgrade ─▶ ├─▶ connection ─▶ services, events
- *   adopt (WebRTC after signalling) ─────────────────────────▶ ┘
+ *   dial ─▶ dialer ─▶ transport ─▶ link ───────────────────────┐
+ *   accept (a transport's listener, a circuit) ─▶ accepting ─▶ ├─▶ upgrade ─▶ (gater) ─▶ room for it (capacity) ─▶ connection
+ *   adopt (WebRTC after signalling) ─────────────────────────▶ ┘                                                      │
+ *                                                                                               services, events ◀────┘
  */
 
 import { TabmeshError } from '../../errors.ts'
@@ -12,22 +13,22 @@ import type { PublicKey } from '../codec/keys.ts'
 import { encapsulate, type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
 import { type PeerId, peerIdFromKey } from '../codec/peer-id.ts'
 import type { Cancel, Host } from '../host.ts'
-import {
-  CONNECTIONS_MAX,
-  CONNECTIONS_MAX_PENDING_INBOUND,
-  CONNECTIONS_MAX_PER_PEER,
-  DIAL_TIMEOUT,
-  PENDING_PER_SOURCE,
-  STOP_TIMEOUT,
-} from '../limits.ts'
+import { PNET_MAX_WINDOW, STOP_TIMEOUT } from '../limits.ts'
 import type { Channel } from '../wire/channel.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import { makeStaticKey, type NoiseSession, prepare } from '../wire/noise/handshake.ts'
 import { abandonLink, abandonMuxer } from './abandon.ts'
+import { Accepting } from './accepting.ts'
+import { Announced } from './announced.ts'
 import { Awaiting } from './awaiting.ts'
+import { BackOff } from './back-off.ts'
+import { Capacity } from './capacity.ts'
 import { Connection } from './connection.ts'
-import { dial, isPlainCircuit, isWebrtc, refuseMixed, targetOf } from './dialer.ts'
+import { Dialer } from './dialer.ts'
+import { ask, type Candidate, type Gater, type Question, screen } from './gater.ts'
+import { type KeepAliveService, keepAlive } from './keep-alive.ts'
 import { Metrics } from './metrics.ts'
+import { type NodeLimits, type NodeOptions, nodeLimits } from './node-options.ts'
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
 import { Registrar } from './registrar.ts'
@@ -44,68 +45,19 @@ import type {
   Transport,
 } from './service.ts'
 import type { Direction, Stream } from './stream.ts'
-import {
-  authenticate,
-  type MuxerKind,
-  NOISE,
-  type Security,
-  type Shield,
-  type Upgraded,
-  type Upgrading,
-  upgrade,
-  yamuxKind,
-} from './upgrade.ts'
+import { Tags } from './tags.ts'
+import { preference, twins } from './twins.ts'
+import { type Admit, authenticate, NOISE, type Upgraded, type Upgrading, upgrade, yamuxKind } from './upgrade.ts'
 
-export interface NodeOptions {
-  readonly host: Host
-  readonly services: readonly Service[]
-  readonly transports: readonly Transport[]
-  readonly limits?: Partial<NodeLimits>
-  /** What a listener answers beside Noise: TLS in Node. */
-  readonly securities?: readonly Security[]
-  /** What is proposed for byte pipes, the best first; Noise alone if absent, which saves a round trip. */
-  readonly propose?: readonly string[]
-  /** The best first; yamux alone if absent. */
-  readonly muxers?: readonly MuxerKind[]
-  /** The cipher of a private network: goes around every byte pipe. */
-  readonly shield?: Shield
-  /** Hears everything that happens; throws are the listener's own. */
-  onEvent?(event: NetEvent): void
-}
-
-export interface NodeLimits {
-  /** Connections, all together. */
-  readonly max: number
-  readonly maxPerPeer: number
-  /** Inbound connections that have not finished their upgrade. */
-  readonly maxIncomingPending: number
-  /** Milliseconds for one dial. */
-  readonly dialTimeout: number
-  /** Bytes that one stream may have in our memory unread: what a relay joins many of should be small. */
-  readonly maxWindow: number | undefined
-}
-
-/** What a dial sets out with. */
-interface Begin {
-  readonly peer: PeerId | undefined
-  readonly addresses: readonly Multiaddr[]
-  /** Whether a relayed connection will do in the end. */
-  readonly fallBack: boolean
-  readonly timeout: number
-}
-
-/** A dial in progress that later callers for the same peer join. */
-interface Joined {
-  readonly waiters: Set<(outcome: Outcome<Connection>) => void>
-  cancel: Cancel
-}
+export type { NodeOptions } from './node-options.ts'
 
 export class Node implements Net {
   readonly host: Host
   readonly self: PeerId
   readonly publicKey: PublicKey
-  readonly peerStore = new PeerStore()
+  readonly peerStore = new PeerStore(() => this.host.date())
   readonly metrics = new Metrics()
+  readonly backOff: BackOff
   readonly #registrar: Registrar
   readonly #transports: readonly Transport[]
   readonly #limits: NodeLimits
@@ -113,11 +65,14 @@ export class Node implements Net {
   readonly #upgrading: Upgrading
   readonly #connections = new Map<string, Connection>()
   readonly #byPeer = new Map<PeerId, Connection[]>()
-  readonly #dials = new Map<string, Joined>()
-  readonly #announced = new Map<string, readonly Multiaddr[]>()
+  readonly #announced = new Announced()
   readonly #awaiting = new Awaiting()
-  /** How to give up each upgrade of a remote, and who it is said to be. */
-  readonly #pendingInbound = new Map<(fault: TabmeshError) => void, PeerId | undefined>()
+  readonly #tags = new Tags()
+  readonly #gater: Gater | undefined
+  readonly #capacity: Capacity
+  readonly #dialer: Dialer
+  readonly #accepting: Accepting
+  readonly #keepAlive: KeepAliveService
   #connectionCount = 0
   #stopping: { done: () => void; timer: Cancel } | undefined
   #stopped = false
@@ -126,21 +81,45 @@ export class Node implements Net {
     this.host = options.host
     this.publicKey = options.host.publicKey
     this.self = peerIdFromKey(this.publicKey)
-    this.#registrar = new Registrar(options.services)
+    this.backOff = options.backOff ?? new BackOff()
+    this.#gater = options.gater
+    this.#keepAlive = keepAlive()
+    // Last, so that they see what the others made of it.
+    this.#registrar = new Registrar([...options.services, this.#keepAlive, twins()])
     this.#transports = options.transports
     this.#onEvent = options.onEvent ?? (() => {})
-    this.#limits = {
-      max: atLeastOne('max', options.limits?.max, CONNECTIONS_MAX),
-      maxPerPeer: atLeastOne('maxPerPeer', options.limits?.maxPerPeer, CONNECTIONS_MAX_PER_PEER),
-      maxIncomingPending: atLeastOne('maxIncomingPending', options.limits?.maxIncomingPending, CONNECTIONS_MAX_PENDING_INBOUND),
-      dialTimeout: atLeastOne('dialTimeout', options.limits?.dialTimeout, DIAL_TIMEOUT),
-      maxWindow: options.limits?.maxWindow,
-    }
+    this.#limits = nodeLimits(options.limits)
     const { securities = [], propose = [NOISE], muxers = [yamuxKind], shield } = options
     const missing = propose.find((name) => name !== NOISE && securities.every(({ protocol }) => protocol !== name))
     if (missing !== undefined || propose.length === 0) throw new TabmeshError('ERR_UNSUPPORTED', `no security ${missing ?? 'at all'}`)
-    const { maxWindow } = this.#limits
+    const maxWindow = this.#limits.maxWindow ?? (shield === undefined ? undefined : PNET_MAX_WINDOW)
     this.#upgrading = { host: this.host, staticKey: makeStaticKey(), securities, propose, muxers, shield, maxWindow }
+    this.#capacity = new Capacity({ ...this.#limits, maxPerNetwork: this.#limits.maxPerIp }, this.host, (peer) => this.tags(peer))
+    this.#dialer = new Dialer({
+      net: this,
+      transports: options.transports,
+      timeout: this.#limits.dialTimeout,
+      confined: shield !== undefined,
+      near: options.near ?? true,
+      backOff: this.backOff,
+      lookUpTxt: options.lookUpTxt,
+      gater: options.gater,
+      refuse: (peer) => this.#refuseDial(peer),
+      known: (peer) => (this.peerStore.get(peer)?.addresses ?? []).map((address) => complete(address, peer)),
+      routes: (peer) =>
+        this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? []).map((address) => complete(address, peer)),
+      upgrade: (link, peer, done) => this.#upgrade(link, 'outbound', peer, done),
+      failed: (peer) => this.#awaiting.settle(peer, undefined),
+    })
+    this.#accepting = new Accepting({
+      host: this.host,
+      capacity: this.#capacity,
+      maxPending: this.#limits.maxIncomingPending,
+      refuse: () => this.#refuse(),
+      full: () => this.#connections.size >= this.#limits.max && this.#capacity.refusesStrangers(this.#connections),
+      gate: (question, done) => this.gate(question, done),
+      upgrade: (link, peer, done) => this.#upgrade(link, 'inbound', peer, done),
+    })
   }
 
   /** Starts the services, in the order of the list. */
@@ -185,131 +164,50 @@ export class Node implements Net {
 
   connections(peer?: PeerId): readonly Connection[] {
     if (peer === undefined) return [...this.#connections.values()]
-    return [...(this.#byPeer.get(peer) ?? [])].sort((a, b) => preference(b) - preference(a))
+    return [...(this.#byPeer.get(peer) ?? [])].sort((a, b) => preference(b, this.self) - preference(a, this.self))
   }
 
   /** Connections being made: dials and inbound upgrades. */
   get pending(): number {
-    return this.#pendingInbound.size + this.#dials.size
+    return this.#accepting.size + this.#dialer.size
   }
 
   /** Closes every connection to `peer` and gives up what would make another. */
   hangUp(peer: PeerId): void {
-    for (const [key, joined] of [...this.#dials]) if (key.startsWith(`${peer} `)) joined.cancel()
+    this.#dialer.stop(new TabmeshError('ERR_CONNECTION_CLOSED', `${peer} was hung up on`), peer)
     this.#tell((service) => service.onHangUp?.(peer))
     for (const connection of this.connections(peer)) connection.close()
   }
 
   dial(target: DialTarget, done: (outcome: Outcome<Connection>) => void, options: DialOptions = {}): Cancel {
-    const peer = target.peer ?? targetOf(target.addresses)
-    const refusal = this.#refuseDial(peer) ?? refuseMixed(peer, target.addresses)
-    const open = peer === undefined ? undefined : this.#satisfies(peer, target.addresses)
-    if (refusal !== undefined || open !== undefined) {
-      let wanted = true
-      this.host.defer(() => {
-        if (!wanted) return
-        if (open !== undefined && open.status === 'open') done({ ok: true, value: open })
-        else done({ ok: false, fault: refusal ?? new TabmeshError('ERR_CONNECTION_CLOSED', `the connection to ${peer} closed meanwhile`) })
-      })
-      return () => {
-        wanted = false
-      }
-    }
-    const addresses = target.addresses.length > 0 || peer === undefined ? target.addresses : this.#addressesOf(peer)
-    const key = `${peer ?? ''} ${target.addresses.map((address) => address.text).join(' ')}`
-    let joined = this.#dials.get(key)
-    if (joined === undefined) {
-      joined = { waiters: new Set(), cancel: () => {} }
-      this.#dials.set(key, joined)
-      // Without a direct path the relayed connection that WebRTC was negotiated over will do, unless other addresses were asked for.
-      const fallBack = target.addresses.every(isWebrtc)
-      this.#begin(key, joined, { peer, addresses, fallBack, timeout: options.timeout ?? this.#limits.dialTimeout })
-    }
-    const dialing = joined
-    const waiter = (outcome: Outcome<Connection>): void => done(outcome)
-    dialing.waiters.add(waiter)
-    return () => {
-      if (dialing.waiters.delete(waiter) && dialing.waiters.size === 0) dialing.cancel()
-    }
-  }
-
-  #begin(key: string, joined: Joined, { peer, addresses, fallBack, timeout }: Begin): void {
-    const settle = (dialled: Outcome<Connection>): void => {
-      this.#dials.delete(key)
-      const standing =
-        dialled.ok || !fallBack || peer === undefined ? undefined : this.connections(peer).find((each) => each.status === 'open')
-      const outcome: Outcome<Connection> = standing === undefined ? dialled : { ok: true, value: standing }
-      for (const waiter of [...joined.waiters]) if (joined.waiters.delete(waiter)) waiter(outcome)
-      if (!dialled.ok && peer !== undefined) this.#awaiting.settle(peer, undefined)
-    }
-    // A waiter must not hear of the outcome before `dial` has returned to it.
-    this.host.defer(() => {
-      if (joined.waiters.size === 0) return settle({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the dial was given up') })
-      const refusal = this.#refuseDial(peer)
-      if (refusal !== undefined) return settle({ ok: false, fault: refusal })
-      if (addresses.length === 0) {
-        return settle({ ok: false, fault: new TabmeshError('ERR_NO_ADDRESS', `no address of ${peer ?? 'the target'} is known`) })
-      }
-      joined.cancel = dial(
-        {
-          net: this,
-          transports: this.#transports,
-          peer,
-          addresses,
-          timeout,
-          upgrade: (link, expected, done) => this.#outbound(link, expected, done),
-        },
-        settle,
-      )
-    })
-  }
-
-  #refuseDial(peer: PeerId | undefined): TabmeshError | undefined {
-    if (this.#stopped || this.#stopping !== undefined) return new TabmeshError('ERR_STOPPED', 'this peer is stopped')
-    if (peer === this.self) return new TabmeshError('ERR_SELF_DIAL', `cannot dial ${peer}`)
-    return undefined
-  }
-
-  /** The open connection that makes a dial unnecessary: any, unless a direct one is asked for and there is none. */
-  #satisfies(peer: PeerId, addresses: readonly Multiaddr[]): Connection | undefined {
-    const best = this.connections(peer).find((connection) => connection.status === 'open')
-    if (best === undefined || best.direct || addresses.length === 0) return best
-    return addresses.some(isPlainCircuit) ? best : undefined
-  }
-
-  #addressesOf(peer: PeerId): readonly Multiaddr[] {
-    const known = this.peerStore.get(peer)?.addresses ?? []
-    const routed = this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? [])
-    const complete = [...known, ...routed].map((address) =>
-      peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${peer}`) : address,
-    )
-    return [...new Map(complete.map((address) => [address.text, address])).values()]
+    return this.#dialer.dial(target, done, options)
   }
 
   accept(link: Link, done: (outcome: Outcome<Connection>) => void = () => {}): void {
-    const announced = peerIdOf(link.remoteAddr)
-    const refusal = this.#refuseInbound(link, announced)
-    if (refusal !== undefined) {
-      abandonLink(link, refusal)
-      return done({ ok: false, fault: refusal })
-    }
-    if (link.t === 'muxed') {
-      this.#take(link, native(link), 'inbound', done)
-      return
-    }
-    let giveUp: ((fault: TabmeshError) => void) | undefined
-    const abandon = (fault: TabmeshError): void => giveUp?.(fault)
-    this.#pendingInbound.set(abandon, announced)
-    // What the link has in store may end the upgrade before it returns.
-    giveUp = upgrade(link, { ...this.#upgrading, role: 'listener', expectedPeer: announced }, (outcome) => {
-      this.#pendingInbound.delete(abandon)
-      if (outcome.ok) this.#take(link, outcome.value, 'inbound', done)
-      else done(outcome)
-    })
+    this.#accepting.accept(link, done)
   }
 
   adopt(link: Link, peer: PeerId, done: (outcome: Outcome<Connection>) => void): void {
-    this.#outbound(link, peer, done)
+    this.#upgrade(link, 'outbound', peer, done)
+  }
+
+  /** The network is away: until it is back nobody is taken for dead. */
+  offline(): void {
+    this.#tell((service) => service.onNetworkChange?.(false))
+  }
+
+  /** The network is there again, or is another one: what failed may work now. */
+  online(): void {
+    this.backOff.clear()
+    this.#tell((service) => service.onNetworkChange?.(true))
+  }
+
+  #refuse(): TabmeshError | undefined {
+    return this.#stopped || this.#stopping !== undefined ? new TabmeshError('ERR_STOPPED', 'this peer is stopped') : undefined
+  }
+
+  #refuseDial(peer: PeerId | undefined): TabmeshError | undefined {
+    return peer === this.self ? new TabmeshError('ERR_SELF_DIAL', `cannot dial ${peer}`) : this.#refuse()
   }
 
   authenticate(
@@ -320,59 +218,88 @@ export class Node implements Net {
     return authenticate(channel, this.#upgrading, options, done)
   }
 
-  #outbound(link: Link, expectedPeer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void {
+  /** Secures a link and makes a connection of it. The returned function gives up. */
+  #upgrade(
+    link: Link,
+    direction: Direction,
+    expectedPeer: PeerId | undefined,
+    done: (outcome: Outcome<Connection>) => void,
+  ): (fault: TabmeshError) => void {
     if (link.t === 'muxed') {
-      if (expectedPeer === undefined || expectedPeer === link.remotePeer) this.#take(link, native(link), 'outbound', done)
-      else {
-        const fault = new TabmeshError('ERR_PEER_ID_MISMATCH', `dialled ${expectedPeer}, found ${link.remotePeer}`)
-        abandonLink(link, fault)
-        done({ ok: false, fault })
-      }
+      if (expectedPeer === undefined || expectedPeer === link.remotePeer) return this.#admit(link, native(link), direction, done)
+      const fault = new TabmeshError('ERR_PEER_ID_MISMATCH', `dialled ${expectedPeer}, found ${link.remotePeer}`)
+      abandonLink(link, fault)
+      done({ ok: false, fault })
       return () => {}
     }
-    return upgrade(link, { ...this.#upgrading, role: 'dialer', expectedPeer }, (outcome) => {
-      if (outcome.ok) this.#take(link, outcome.value, 'outbound', done)
+    const gater = this.#gater
+    const address = link.remoteAddr
+    const admit: Admit | undefined =
+      gater?.secured && ((peer, heard) => ask(gater, this.host, [{ t: 'secured', peer, direction, address }], heard))
+    let giveUp: ((fault: TabmeshError) => void) | undefined
+    const role = direction === 'outbound' ? 'dialer' : 'listener'
+    const stop = upgrade(link, { ...this.#upgrading, role, expectedPeer, admit }, (outcome) => {
+      if (outcome.ok) giveUp = this.#admit(link, outcome.value, direction, done)
       else done(outcome)
+    })
+    giveUp ??= stop
+    return (fault) => giveUp?.(fault)
+  }
+
+  /** Asks the gater, where there is one, about a peer that has proved who it is. The returned function gives up. */
+  #admit(
+    link: Link,
+    upgraded: Upgraded,
+    direction: Direction,
+    done: (outcome: Outcome<Connection>) => void,
+  ): (fault: TabmeshError) => void {
+    const candidate = {
+      remotePeer: upgraded.remotePeer,
+      remoteAddr: complete(link.remoteAddr, upgraded.remotePeer),
+      direction,
+      transport: link.transport,
+      limit: link.t === 'pipe' ? link.limit : undefined,
+      encryption: upgraded.encryption,
+      muxer: upgraded.muxer,
+    }
+    const letIn = (): void => this.#take(link, upgraded, candidate, done)
+    if (this.#gater === undefined) {
+      letIn()
+      return () => {}
+    }
+    const { remotePeer: peer } = upgraded
+    // A native multiplexer comes secured.
+    const secured: Question[] = link.t === 'muxed' ? [{ t: 'secured', peer, direction, address: link.remoteAddr }] : []
+    return screen(this.#gater, this.host, [...secured, { t: 'upgraded', candidate }], letIn, (fault) => {
+      abandonMuxer(upgraded.mux(), fault)
+      done({ ok: false, fault })
     })
   }
 
   /** Makes a connection of an authenticated peer, if the limits allow one more. */
-  #take(link: Link, upgraded: Upgraded, direction: Direction, done: (outcome: Outcome<Connection>) => void): void {
+  #take(link: Link, upgraded: Upgraded, candidate: Candidate, done: (outcome: Outcome<Connection>) => void): void {
     const { remotePeer } = upgraded
-    const siblings = this.#byPeer.get(remotePeer) ?? []
-    const refusal = this.#refuseConnection(remotePeer, siblings.length)
+    const refusal = this.#refuseOutside(link) ?? this.#refuseConnection(candidate)
     if (refusal !== undefined) {
       abandonMuxer(upgraded.mux(), refusal)
       return done({ ok: false, fault: refusal })
     }
+    const siblings = this.#byPeer.get(remotePeer) ?? []
     this.#connectionCount += 1
-    const connection = new Connection(
-      {
-        id: `c${this.#connectionCount}`,
-        remotePeer,
-        remoteAddr: peerIdOf(link.remoteAddr) === undefined ? encapsulate(link.remoteAddr, `/p2p/${remotePeer}`) : link.remoteAddr,
-        direction,
-        transport: link.transport,
-        limit: link.t === 'pipe' ? link.limit : undefined,
-        encryption: upgraded.encryption,
-        muxer: upgraded.muxer,
-        openedAt: this.host.date(),
-      },
-      upgraded.mux,
-      {
-        host: this.host,
-        answers: (each, protocol) => this.#registrar.answers(each, protocol),
-        onStream: (stream) => this.#deliver(stream),
-        onStreamClose: (stream) => this.metrics.closed(stream),
-        onStreamOpen: (stream) => this.metrics.opened(stream),
-        onChange: (each) => this.emit({ t: 'connection:change', connection: each }),
-        onClose: (each, fault) => this.#drop(each, fault),
-      },
-    )
+    const connection = new Connection({ ...candidate, id: `c${this.#connectionCount}`, openedAt: this.host.date() }, upgraded.mux, {
+      host: this.host,
+      answers: (each, protocol) => this.#registrar.answers(each, protocol),
+      onStream: (stream) => this.#deliver(stream),
+      onStreamClose: (stream) => this.metrics.closed(stream),
+      onStreamOpen: (stream) => this.metrics.opened(stream),
+      onChange: (each) => this.emit({ t: 'connection:change', connection: each }),
+      onClose: (each, fault) => this.#drop(each, fault),
+    })
     this.#connections.set(connection.id, connection)
     this.#byPeer.set(remotePeer, [...siblings, connection])
     this.emit({ t: 'connection:open', connection })
     this.metrics.connected(connection)
+    this.#capacity.opened(connection)
     if (siblings.length === 0) this.emit({ t: 'peer:connect', peer: remotePeer })
     connection.start()
     const open = (): boolean => this.#connections.has(connection.id)
@@ -382,6 +309,7 @@ export class Node implements Net {
     if (open() && !connection.limited) this.#awaiting.settle(remotePeer, connection)
     if (!open()) return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
     done({ ok: true, value: connection })
+    this.#dialer.opened(connection)
   }
 
   #deliver(stream: Stream): void {
@@ -395,34 +323,31 @@ export class Node implements Net {
     })
   }
 
-  #refuseInbound(link: Link, announced: PeerId | undefined): TabmeshError | undefined {
-    if (this.#stopped || this.#stopping !== undefined) return new TabmeshError('ERR_STOPPED', 'this peer is stopped')
-    const pending = this.#pendingInbound.size
-    // Nobody who comes over a relay may keep others out: a quarter is left to those who come directly.
-    const max = link.transport === 'relay' ? Math.ceil(this.#limits.maxIncomingPending * 0.75) : this.#limits.maxIncomingPending
-    if (pending >= max) return new TabmeshError('ERR_CONNECTION_LIMIT', `${pending} inbound connections are being secured`)
-    let same = 0
-    if (announced !== undefined) for (const source of this.#pendingInbound.values()) if (source === announced) same += 1
-    return same < PENDING_PER_SOURCE
+  /** In a private network: a link that its cipher does not go around, whoever made it. */
+  #refuseOutside(link: Link): TabmeshError | undefined {
+    return link.t === 'pipe' || this.#upgrading.shield === undefined
       ? undefined
-      : new TabmeshError('ERR_CONNECTION_LIMIT', `${same} connections of ${announced} are being secured`)
+      : new TabmeshError('ERR_PRIVATE_NETWORK', `a connection by ${link.transport} leaves the private network`)
   }
 
-  #refuseConnection(remotePeer: PeerId, siblings: number): TabmeshError | undefined {
+  #refuseConnection({ remotePeer, direction }: Candidate): TabmeshError | undefined {
     if (remotePeer === this.self) return new TabmeshError('ERR_SELF_DIAL', 'the remote is this peer itself')
-    if (this.#connections.size >= this.#limits.max || siblings >= this.#limits.maxPerPeer) {
-      return new TabmeshError(
-        'ERR_CONNECTION_LIMIT',
-        `${this.#connections.size} connections are open, ${siblings} of them to ${remotePeer}`,
-      )
-    }
-    return this.#stopped || this.#stopping !== undefined ? new TabmeshError('ERR_STOPPED', 'this peer is stopped') : undefined
+    const refusal = this.#refuse()
+    if (refusal !== undefined) return refusal
+    const siblings = this.#byPeer.get(remotePeer)?.length ?? 0
+    const limit = (): TabmeshError =>
+      new TabmeshError('ERR_CONNECTION_LIMIT', `${this.#connections.size} connections are open, ${siblings} of them to ${remotePeer}`)
+    if (siblings >= this.#limits.maxPerPeer) return limit()
+    if (this.#connections.size < this.#limits.max || !this.#capacity.isFull(this.#connections)) return undefined
+    return this.#capacity.makeRoom(this.#connections, direction, remotePeer) ? undefined : limit()
   }
 
   #drop(connection: Connection, fault: TabmeshError | undefined): void {
     if (!this.#connections.delete(connection.id)) return
     this.metrics.disconnected(connection)
+    this.#capacity.closed(connection)
     const rest = (this.#byPeer.get(connection.remotePeer) ?? []).filter((each) => each !== connection)
+    this.peerStore.touch(connection.remotePeer, this.host.date())
     if (rest.length === 0) this.#byPeer.delete(connection.remotePeer)
     else this.#byPeer.set(connection.remotePeer, rest)
     this.#tell((service) => service.onDisconnect?.(connection, fault))
@@ -454,15 +379,11 @@ export class Node implements Net {
   // ── what we tell of ourselves ──────────────────────────────────────────────────────────────────────────────
 
   get addresses(): readonly Multiaddr[] {
-    const byText = new Map<string, Multiaddr>()
-    for (const list of this.#announced.values()) for (const address of list) byText.set(address.text, address)
-    return [...byText.values()]
+    return this.#announced.addresses
   }
 
   announce(source: string, addresses: readonly Multiaddr[]): void {
-    const before = this.#announced.get(source) ?? []
-    if (before.length === addresses.length && before.every((address, at) => address.text === addresses[at]?.text)) return
-    this.#announced.set(source, addresses)
+    if (!this.#announced.set(source, addresses)) return
     this.emit({ t: 'addresses:change', addresses: this.addresses })
     this.#tell((service) => service.onSelfChange?.())
   }
@@ -472,10 +393,12 @@ export class Node implements Net {
     this.#tell((service) => service.onSelfChange?.())
   }
 
-  identified(connection: Connection, identified: Identified): void {
+  identified(connection: Connection, told: Identified): void {
+    const { remotePeer, remoteAddr, direction, direct, transport } = connection
+    // A data channel's address is no place to call at.
+    const dialled = direction === 'outbound' && direct && transport !== 'webrtc' ? remoteAddr : undefined
+    const identified = this.peerStore.learn(remotePeer, told, this.host.date(), dialled)
     connection.identified = identified
-    const { addresses, protocols, agent, recordSeq } = identified
-    this.peerStore.update(connection.remotePeer, { addresses, protocols, agent, recordSeq }, this.host.date())
     this.#tell((service) => service.onIdentify?.(connection))
     this.emit({ t: 'peer:identify', connection, identified })
     this.emit({ t: 'connection:change', connection })
@@ -483,6 +406,28 @@ export class Node implements Net {
 
   emit(event: NetEvent): void {
     this.#onEvent(event)
+  }
+
+  // ── what a peer is to us ───────────────────────────────────────────────────────────────────────────────────
+
+  tag(peer: PeerId, name: string, value: number | undefined): void {
+    this.#tags.set(peer, name, value)
+    this.#keepAlive.tagged(peer)
+  }
+
+  tags(peer: PeerId): Readonly<Record<string, number>> {
+    return { ...this.peerStore.get(peer)?.tags, ...this.#tags.of(peer) }
+  }
+
+  /** The tags of a peer in the peer store have changed. */
+  tagged(peer: PeerId): void {
+    this.#keepAlive.tagged(peer)
+  }
+
+  gate(question: Question, done: (refusal: TabmeshError | undefined) => void): Cancel {
+    if (this.#gater !== undefined) return ask(this.#gater, this.host, [question], done)
+    done(undefined)
+    return () => {}
   }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -507,8 +452,8 @@ export class Node implements Net {
       }),
     }
     this.#tell((service) => service.stop?.())
-    for (const joined of [...this.#dials.values()]) joined.cancel()
-    for (const abandon of [...this.#pendingInbound.keys()]) abandon(fault)
+    this.#dialer.stop(fault)
+    this.#accepting.stop(fault)
     if (this.#connections.size === 0) this.host.defer(() => this.#finishStop())
     else for (const connection of this.connections()) connection.close()
   }
@@ -523,18 +468,9 @@ export class Node implements Net {
   }
 }
 
-/** Proven direct first; then, the older first, relayed and direct but unproven; what its relay limits comes last. */
-const preference = (connection: Connection): number =>
-  (connection.status === 'open' ? 8 : 0) +
-  (connection.direct && (connection.proven || connection.transport !== 'webrtc') ? 4 : 0) +
-  (connection.limited ? 0 : 2)
-
-/** A limit of the caller's, or ours; ERR_INVALID_ARGUMENT for what is no number from 1. */
-const atLeastOne = (name: string, value: number | undefined, otherwise: number): number => {
-  if (value === undefined) return otherwise
-  if (!(value >= 1)) throw new TabmeshError('ERR_INVALID_ARGUMENT', `connections.${name} is ${value}, not a number from 1`)
-  return value
-}
+/** An address that names its peer. */
+const complete = (address: Multiaddr, peer: PeerId): Multiaddr =>
+  peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${peer}`) : address
 
 /** A native multiplexer needs no upgrade. */
 const native = ({ muxer, remotePeer, encryption }: Extract<Link, { t: 'muxed' }>): Upgraded => ({

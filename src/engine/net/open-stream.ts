@@ -1,7 +1,7 @@
 /**
  * Opening a stream to a peer: over its best connection, dialling first where there is none.
  *
- *   dial ─▶ connections, best first ─┬─ one that may be used ─▶ open ─▶ protocol agreed ─▶ done
+ *   dial ─▶ connections, best first ─┬─ one that may be used, be it relayed ─▶ open ─▶ protocol agreed ─▶ done
  *                                    └─ only limited ones ─▶ wait for the direct one under way ─▶ open
  *
  * A connection that closes before it has answered is not the end: the next best is tried, once each.
@@ -74,7 +74,9 @@ export const openStream = (
     giveUp = opener.awaiting.wait(peer, LIMITED_WAIT, host, (direct) => (direct === undefined ? limited() : over(direct)))
   }
 
-  giveUp = opener.dial(target, (outcome) => (outcome.ok ? choose(outcome.value.remotePeer) : fail(outcome.fault)), options)
+  // Data flows over the relay at once; streams opened later use the direct connection, once there is one.
+  const dialled = (outcome: Outcome<Connection>): void => (outcome.ok ? choose(outcome.value.remotePeer) : fail(outcome.fault))
+  giveUp = opener.dial(target, dialled, { settle: 0, ...options })
   return () => {
     if (!wanted) return
     wanted = false

@@ -22,6 +22,13 @@ export interface Weighed {
 /** Peers tagged so are never pruned. */
 export const KEEP_ALIVE = 'keep-alive'
 
+/** The sum of a peer's tags; without bound where one of them keeps it. */
+export const worthOf = (tags: Readonly<Record<string, number>>): number => {
+  let sum = 0
+  for (const [name, value] of Object.entries(tags)) sum += name.startsWith(KEEP_ALIVE) ? Number.POSITIVE_INFINITY : value
+  return sum
+}
+
 /** At most `count` of `connections`, the least worth first. `now` is Unix milliseconds, `tags` those of a peer. */
 export const leastWorth = <C extends Weighed>(
   connections: readonly C[],
@@ -31,17 +38,14 @@ export const leastWorth = <C extends Weighed>(
 ): C[] => {
   const worth = new Map<string, number>()
   for (const { remotePeer } of connections) {
-    if (worth.has(remotePeer)) continue
-    const entries = Object.entries(tags(remotePeer))
-    const kept = entries.some(([name]) => name.startsWith(KEEP_ALIVE))
-    worth.set(remotePeer, kept ? Number.POSITIVE_INFINITY : entries.reduce((sum, [, value]) => sum + value, 0))
+    if (!worth.has(remotePeer)) worth.set(remotePeer, worthOf(tags(remotePeer)))
   }
-  const worthOf = ({ remotePeer }: C): number => worth.get(remotePeer) ?? 0
+  const of = ({ remotePeer }: C): number => worth.get(remotePeer) ?? 0
   return connections
-    .filter((each) => worthOf(each) !== Number.POSITIVE_INFINITY && now - each.openedAt >= PRUNE_GRACE)
+    .filter((each) => of(each) !== Number.POSITIVE_INFINITY && now - each.openedAt >= PRUNE_GRACE)
     .sort(
       (a, b) =>
-        worthOf(a) - worthOf(b) ||
+        of(a) - of(b) ||
         a.streams.size - b.streams.size ||
         Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
         a.openedAt - b.openedAt,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { parseMultiaddr } from '../codec/multiaddr.ts'
-import { rank, scopeOf } from './rank.ts'
+import { rank, reachable, scopeOf } from './rank.ts'
 
 const P = '/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const HASH = '/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g'
-const order = (texts: readonly string[], options = { named: false, near: true }): (readonly [string, number])[] =>
-  rank(texts.map(parseMultiaddr), options).map(({ address, delay }) => [address.text, delay])
+const order = (texts: readonly string[]): (readonly [string, number])[] =>
+  rank(texts.map(parseMultiaddr)).map(({ address, delay }) => [address.text, delay])
 
 describe('the order of addresses', () => {
   it('is direct before relayed, near before far, and few round trips before many', () => {
@@ -45,10 +45,23 @@ describe('the order of addresses', () => {
     ])
   })
 
-  it('leaves out what others advertise in private networks, unless we are in one, or the caller named it', () => {
+  it('leaves out what others advertise in private networks, unless we are in one', () => {
     const texts = ['/ip4/10.0.0.1/tcp/1/ws', '/ip4/127.0.0.1/tcp/1/ws', '/ip4/9.9.9.9/tcp/1/ws']
-    expect(order(texts, { named: false, near: false })).toEqual([['/ip4/9.9.9.9/tcp/1/ws', 0]])
-    expect(order(texts, { named: true, near: false })).toHaveLength(3)
+    const left = (near: boolean) => reachable(texts.map(parseMultiaddr), near).map(({ text }) => text)
+    expect(left(false)).toEqual(['/ip4/9.9.9.9/tcp/1/ws'])
+    expect(left(true)).toEqual(texts)
+  })
+
+  it('keeps places for relays, whatever a peer says of itself', () => {
+    const direct = [...Array(30).keys()].map((port) => `/ip4/9.9.9.9/tcp/${1 + port}`)
+    const relayed = [...Array(9).keys()].map((port) => `/ip4/1.2.3.4/tcp/${1 + port}/ws${P}/p2p-circuit`)
+    const kept = (...texts: string[]): number[] => {
+      const order = rank(texts.map(parseMultiaddr)).map(({ address }) => address.text.includes('p2p-circuit'))
+      return [order.filter((each) => !each).length, order.filter((each) => each).length]
+    }
+    expect(kept(...direct, ...relayed)).toEqual([20, 5])
+    expect(kept(...direct, ...relayed.slice(0, 2))).toEqual([23, 2])
+    expect(kept(...direct.slice(0, 3), ...relayed)).toEqual([3, 9])
   })
 
   it('takes an address once, and 25 of ten thousand', () => {

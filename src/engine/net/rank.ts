@@ -9,11 +9,11 @@
  * Each address has a head start over the next, a short one where the path is short. An attempt that fails ends its head start:
  * the dialer then takes the next at once.
  *
- * Bounds: DIAL_MAX_ADDRESSES; of one host and port and transport only what differs.
+ * Bounds: DIAL_MAX_ADDRESSES, of which DIAL_KEPT_RELAYED are kept for ways through a relay.
  */
 
 import type { Multiaddr } from '../codec/multiaddr.ts'
-import { DIAL_HEAD_START, DIAL_HEAD_START_NEAR, DIAL_MAX_ADDRESSES, DIAL_RELAY_DELAY } from '../limits.ts'
+import { DIAL_HEAD_START, DIAL_HEAD_START_NEAR, DIAL_KEPT_RELAYED, DIAL_MAX_ADDRESSES, DIAL_RELAY_DELAY } from '../limits.ts'
 
 export interface Route {
   readonly address: Multiaddr
@@ -54,17 +54,13 @@ const costOf = ({ parts }: Multiaddr): number => {
   return has('webrtc-direct') || has('webrtc') ? 2 : 1
 }
 
-export interface RankOptions {
-  /** Addresses that the caller named himself: all are tried, wherever they lead. */
-  readonly named: boolean
-  /** Whether we are on a private network ourselves; else what others advertise in theirs leads to strangers. */
-  readonly near: boolean
-}
+/** What is worth a try of what others say of a peer: unless we are on a private network ourselves, theirs lead to strangers. */
+export const reachable = (addresses: readonly Multiaddr[], near: boolean): readonly Multiaddr[] =>
+  near ? addresses : addresses.filter((address) => scopeOf(address) === 2)
 
 /** The routes, in order of their delay. */
-export const rank = (addresses: readonly Multiaddr[], { named, near }: RankOptions): Route[] => {
+export const rank = (addresses: readonly Multiaddr[]): Route[] => {
   const sorted = [...new Map(addresses.map((address) => [address.text, address])).values()]
-    .filter((address) => named || near || scopeOf(address) === 2)
     .map((address, at) => ({ address, at, relayed: isRelayed(address), scope: scopeOf(address), cost: costOf(address) }))
     .sort(
       (a, b) =>
@@ -74,10 +70,12 @@ export const rank = (addresses: readonly Multiaddr[], { named, near }: RankOptio
         Number(a.address.parts[0]?.name === 'ip4') - Number(b.address.parts[0]?.name === 'ip4') ||
         a.at - b.at,
     )
-    .slice(0, DIAL_MAX_ADDRESSES)
+  const kept = Math.min(sorted.filter(({ relayed }) => relayed).length, DIAL_KEPT_RELAYED)
+  const direct = sorted.filter(({ relayed }) => !relayed).slice(0, DIAL_MAX_ADDRESSES - kept)
+  const chosen = [...direct, ...sorted.filter(({ relayed }) => relayed)].slice(0, DIAL_MAX_ADDRESSES)
   let delay = 0
-  return sorted.map(({ address, relayed, scope }, index) => {
-    const before = sorted[index - 1]
+  return chosen.map(({ address, relayed, scope }, index) => {
+    const before = chosen[index - 1]
     if (before !== undefined) {
       if (relayed && !before.relayed) delay += DIAL_RELAY_DELAY
       else delay += before.scope < 2 && scope < 2 ? DIAL_HEAD_START_NEAR : DIAL_HEAD_START

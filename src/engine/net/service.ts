@@ -16,6 +16,7 @@ import type { Outcome } from '../wire/conversation.ts'
 import type { Muxer } from '../wire/muxer.ts'
 import type { NoiseSession } from '../wire/noise/handshake.ts'
 import type { Connection } from './connection.ts'
+import type { Question } from './gater.ts'
 import type { Stream } from './stream.ts'
 
 /** What a relay allows on a circuit (specs: relay/circuit-v2.md, `Limit`); absent fields are unlimited. */
@@ -86,13 +87,18 @@ export interface Service {
   routes?(peer: PeerId): readonly Multiaddr[]
   /** What this peer tells others of itself (addresses, protocols) has changed. */
   onSelfChange?(): void
+  /** The network is away, or is there: again, as another one, or after a sleep. */
+  onNetworkChange?(online: boolean): void
   stop?(): void
 }
 
 /** What identify learnt about the remote of a connection. */
 export interface Identified {
   readonly protocols: readonly string[]
+  /** The certified ones where there are any, else what it said unsigned. */
   readonly addresses: readonly Multiaddr[]
+  /** Those of its verified record. */
+  readonly certified: readonly Multiaddr[] | undefined
   readonly agent: string
   readonly protocolVersion: string
   /** How the remote sees us; meaningless over a relay. */
@@ -105,6 +111,10 @@ export interface Identified {
 export interface DialOptions {
   /** Milliseconds for the whole dial; DIAL_TIMEOUT if absent. */
   readonly timeout?: number
+  /** Nobody waits for it: addresses that failed lately are left alone, and ERR_BACK_OFF says for how long where there are no others. */
+  readonly background?: boolean
+  /** Milliseconds that an open relayed connection waits for the direct one negotiated over it before it is the answer; RELAY_SETTLE if absent. */
+  readonly settle?: number
 }
 
 export interface OpenOptions {
@@ -170,6 +180,12 @@ export interface Net {
     options: AuthenticateOptions,
     done: (outcome: Outcome<NoiseSession>) => void,
   ): (fault: TabmeshError) => void
+  /** How much a peer is worth keeping to whoever calls it `name`: 0 to 100, or undefined for no more. `keep-alive…` keeps it, see prune.ts. */
+  tag(peer: PeerId, name: string, value: number | undefined): void
+  /** All tags of a peer: those of the services and those in the peer store. */
+  tags(peer: PeerId): Readonly<Record<string, number>>
+  /** Asks the application's gater, if there is one; `done` hears why not, or undefined. May answer at once. */
+  gate(question: Question, done: (refusal: TabmeshError | undefined) => void): Cancel
   /** Replaces the addresses that `source` (a service's name) knows us under. */
   announce(source: string, addresses: readonly Multiaddr[]): void
   /** Records what identify learnt; tells the services and listeners. */

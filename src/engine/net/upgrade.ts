@@ -17,7 +17,7 @@ import { type Conversation, converse, type Outcome } from '../wire/conversation.
 import { answerProtocols, lazyHead, readLazyAnswer, selectProtocol } from '../wire/multistream.ts'
 import type { Muxer } from '../wire/muxer.ts'
 import { initiateNoise, type NoiseSession, type NoiseStaticKey, respondNoise } from '../wire/noise/handshake.ts'
-import { secure } from '../wire/noise/secure-channel.ts'
+import { type SecureChannel, secure } from '../wire/noise/secure-channel.ts'
 import { yamux } from '../wire/yamux/muxer.ts'
 import type { AuthenticateOptions, Link } from './service.ts'
 
@@ -46,7 +46,8 @@ export interface SecureOptions {
 }
 
 export interface Secured {
-  readonly channel: Channel
+  /** Takes many chunks in one write, as multiplexers have them. */
+  readonly channel: SecureChannel
   readonly remotePeer: PeerId
   /** Undefined where multistream is to settle it. */
   readonly muxer: string | undefined
@@ -56,7 +57,7 @@ export interface Secured {
 export interface MuxerKind {
   readonly protocol: string
   /** Begins the session. `maxWindow`: bytes that one stream's receive window may grow to; the muxer's own maximum if absent. */
-  mux(channel: Channel, role: Role, host: Host, options: { readonly maxWindow?: number }): Muxer
+  mux(channel: SecureChannel, role: Role, host: Host, options: { readonly maxWindow?: number }): Muxer
 }
 
 /** What goes around a pipe before anything else is said on it: the cipher of a private network. */
@@ -76,11 +77,16 @@ export interface Upgrading {
   readonly maxWindow: number | undefined
 }
 
+/** May refuse a peer that has proved who it is, before anything else is agreed with it. Returns how to give up. */
+export type Admit = (peer: PeerId, done: (refusal: TabmeshError | undefined) => void) => () => void
+
 export interface UpgradeOptions extends Upgrading {
   readonly role: Role
   /** The peer that must answer; any if absent. */
   readonly expectedPeer: PeerId | undefined
   readonly timeout?: number
+  /** Everybody, if absent. */
+  readonly admit?: Admit | undefined
 }
 
 /** An authenticated peer. What the rest of a connection needs is made by `mux`, once it is wanted. */
@@ -110,13 +116,13 @@ export const upgrade = (
   let giveUp: ((fault: TabmeshError) => void) | undefined
   const fail = (fault: TabmeshError): void => done({ ok: false, fault })
 
-  const finish = (channel: () => Channel, encryption: string, remotePeer: PeerId, muxer: string): void => {
+  const finish = (channel: () => SecureChannel, encryption: string, remotePeer: PeerId, muxer: string): void => {
     const kind = muxers.find(({ protocol }) => protocol === muxer) ?? yamuxKind
     const muxing = options.maxWindow === undefined ? {} : { maxWindow: options.maxWindow }
     done({ ok: true, value: { remotePeer, encryption, muxer: kind.protocol, mux: () => kind.mux(channel(), role, host, muxing) } })
   }
 
-  const settleMuxer = (channel: Channel, encryption: string, remotePeer: PeerId): void => {
+  const settleMuxer = (channel: SecureChannel, encryption: string, remotePeer: PeerId): void => {
     const names = muxers.map(({ protocol }) => protocol)
     giveUp = converse(channel, role === 'dialer' ? selectProtocol(names) : answerProtocols((name) => names.includes(name)), host, {
       timeout: left(),
@@ -128,10 +134,33 @@ export const upgrade = (
     })
   }
 
+  const admitted = (remotePeer: PeerId, go: () => void): void => {
+    if (options.admit === undefined) return go()
+    let open = true
+    let cancel = (): void => {}
+    const refuse = (fault: TabmeshError): void => {
+      if (!open) return
+      open = false
+      cancel()
+      fail(fault)
+      pipe.abort(fault)
+    }
+    giveUp = refuse
+    cancel = options.admit(remotePeer, (refusal) => {
+      if (refusal !== undefined) return refuse(refusal)
+      if (!open) return
+      open = false
+      go()
+    })
+  }
+
   const withNoise = (session: NoiseSession): void => {
-    const channel = (): Channel => secure(pipe, session, host.aead)
-    if (session.muxer === undefined) settleMuxer(channel(), NOISE, session.remotePeer)
-    else finish(channel, NOISE, session.remotePeer, session.muxer)
+    const { remotePeer, muxer } = session
+    const channel = (): SecureChannel => secure(pipe, session, host.aead)
+    admitted(remotePeer, () => {
+      if (muxer === undefined) settleMuxer(channel(), NOISE, remotePeer)
+      else finish(channel, NOISE, remotePeer, muxer)
+    })
   }
 
   const withSecurity = ({ protocol, secure }: Security): void => {
@@ -139,8 +168,10 @@ export const upgrade = (
     giveUp = secure(pipe, { role, expectedPeer: options.expectedPeer, muxers: names, timeout: left() }, (outcome) => {
       if (!outcome.ok) return fail(outcome.fault)
       const { channel, remotePeer, muxer } = outcome.value
-      if (muxer === undefined) settleMuxer(channel, protocol, remotePeer)
-      else finish(() => channel, protocol, remotePeer, muxer)
+      admitted(remotePeer, () => {
+        if (muxer === undefined) settleMuxer(channel, protocol, remotePeer)
+        else finish(() => channel, protocol, remotePeer, muxer)
+      })
     })
   }
 

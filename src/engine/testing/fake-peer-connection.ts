@@ -4,13 +4,17 @@
  *
  * As in a browser: a description takes a moment, candidates are gathered after it, the two sides hear that they are
  * connected at different times, and the `init` channel of the offerer arrives at the answerer.
+ *
+ * For WebRTC-direct there are listeners at addresses: they read the version from the answer that was made up for them, as a
+ * real one does from STUN, and stay silent where they do not know it.
  */
 
 import type { Cancel, Host } from '../host.ts'
-import type { Rtc, RtcPeer, RtcSignals } from '../protocols/webrtc-signaling/rtc.ts'
+import { printFingerprint } from '../protocols/webrtc-direct/sdp.ts'
 import type { Channel } from '../wire/channel.ts'
+import type { Rtc, RtcPeer, RtcSignals } from '../wire/webrtc/peer.ts'
 import { INIT_LABEL, type RtcSink, type RtcState } from '../wire/webrtc/rtc.ts'
-import { FakeRtc } from './fake-rtc.ts'
+import { type FakeDataChannel, FakeRtc } from './fake-rtc.ts'
 
 export interface FakeNetwork {
   /** What becomes of a pair that has signalled: it connects, its state becomes `failed`, or nothing is ever heard. */
@@ -20,10 +24,33 @@ export interface FakeNetwork {
   /** Milliseconds from both sides' readiness to `connected`: of the offerer, of the answerer. */
   connecting: readonly [number, number]
   readonly peers: FakePeerConnection[]
+  /** By `<host> <port>`. */
+  readonly listeners: Map<string, FakeListener>
+  /** Milliseconds until a path that nobody answers on counts as failed. */
+  giveUp: number
+  /** Whether credentials may be replaced: browsers may come to refuse it. */
+  munging: boolean
+}
+
+export interface FakeListener {
+  /** Versions that it knows. */
+  readonly versions: readonly number[]
+  /** Of its certificate. */
+  readonly fingerprint: Uint8Array
+  /** A dialer is connected: our end of its peer connection, channel 0, and what its certificate is. */
+  accept(rtc: FakeRtc, handshake: FakeDataChannel, clientFingerprint: Uint8Array): void
 }
 
 export const fakeNetwork = (clock: Pick<Host, 'now' | 'after'>): FakeNetwork & { rtc(): Rtc } => {
-  const network: FakeNetwork = { fate: 'connects', gathering: 3, connecting: [20, 25], peers: [] }
+  const network: FakeNetwork = {
+    fate: 'connects',
+    gathering: 3,
+    connecting: [20, 25],
+    peers: [],
+    listeners: new Map(),
+    giveUp: 15_000,
+    munging: true,
+  }
   const bySdp = new Map<string, FakePeerConnection>()
   return Object.assign(network, {
     rtc: (): Rtc => ({
@@ -38,6 +65,16 @@ export const fakeNetwork = (clock: Pick<Host, 'now' | 'after'>): FakeNetwork & {
 
 const CANDIDATES = 3
 
+/** As a browser makes it, shortened. */
+const offerSdp = (fingerprint: Uint8Array, ufrag: string | undefined): string =>
+  [
+    'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+    `a=ice-ufrag:${ufrag ?? 'RhpO'}`,
+    `a=ice-pwd:${ufrag ?? 'Lk04sAoNa7VRYzY6oVC7BEXa'}`,
+    `a=fingerprint:sha-256 ${printFingerprint(fingerprint)}`,
+    '',
+  ].join('\r\n')
+
 export class FakePeerConnection implements RtcPeer {
   readonly #clock: Pick<Host, 'now' | 'after'>
   readonly #network: FakeNetwork
@@ -50,6 +87,8 @@ export class FakePeerConnection implements RtcPeer {
   closed = false
   offers = false
   #remote: FakePeerConnection | undefined
+  /** Of a dial without signalling. */
+  #fingerprint: Uint8Array | undefined
   #candidates = 0
 
   constructor(clock: Pick<Host, 'now' | 'after'>, network: FakeNetwork, bySdp: Map<string, FakePeerConnection>, signals: RtcSignals) {
@@ -73,8 +112,19 @@ export class FakePeerConnection implements RtcPeer {
     this.#describe('answer')
   }
 
+  makeDirectOffer(ufrag?: string): Channel {
+    this.asked.push(ufrag === undefined ? 'makeDirectOffer' : `makeDirectOffer ${ufrag}`)
+    this.#fingerprint = new Uint8Array(32).fill(this.#network.peers.length)
+    this.#later(2, () => {
+      if (ufrag !== undefined && !this.#network.munging) return this.#signals.onRefused(new Error('InvalidModificationError'))
+      this.#signals.onDescription(offerSdp(this.#fingerprint as Uint8Array, ufrag))
+    })
+    return this.channels.negotiated()
+  }
+
   setAnswer(answer: string): void {
     this.asked.push('setAnswer')
+    if (this.#fingerprint !== undefined) return this.#reach(answer, this.#fingerprint)
     this.#remote = this.#bySdp.get(answer)
     if (this.#remote === undefined) return this.#later(1, () => this.#signals.onRefused(new Error('an answer that does not parse')))
     this.#tryToConnect()
@@ -109,6 +159,24 @@ export class FakePeerConnection implements RtcPeer {
   tell(state: RtcState): void {
     this.#signals.onState(state)
     this.channels.tell(state)
+  }
+
+  /** Looks for the listener that the answer is made up for. */
+  #reach(answer: string, fingerprint: Uint8Array): void {
+    const [, host, port] = /^a=candidate:1 1 udp \d+ (\S+) (\d+) typ host\r$/m.exec(answer) ?? []
+    const [, version] = /^a=ice-ufrag:libp2p\+webrtc\+v(\d)\//m.exec(answer) ?? []
+    const listener = this.#network.listeners.get(`${host} ${port}`)
+    if (listener?.versions.includes(Number(version)) !== true || this.#network.fate === 'silent')
+      return this.#later(this.#network.giveUp, () => this.tell('failed'))
+    const [ours, theirs] = this.#network.connecting
+    this.#later(ours / 2, () => this.#signals.onReached?.())
+    if (!answer.includes(printFingerprint(listener.fingerprint))) return this.#later(ours, () => this.tell('failed'))
+    const remote = new FakeRtc(this.#clock, this.channels.path)
+    this.channels.remote = remote
+    remote.remote = this.channels
+    FakeRtc.negotiate(this.channels, remote)
+    this.#later(ours, () => this.tell('connected'))
+    this.#later(theirs, () => listener.accept(remote, remote.negotiated(), fingerprint))
   }
 
   #describe(kind: string): void {

@@ -84,6 +84,7 @@ export class FakeRtc implements RtcChannels {
   freeAt = 0
   #sink: RtcSink | undefined
   #early: [Channel, string][] = []
+  #zero: FakeDataChannel | undefined
 
   constructor(clock: Pick<Host, 'now' | 'after'>, path: FakePath) {
     this.clock = clock
@@ -115,9 +116,25 @@ export class FakeRtc implements RtcChannels {
     return near
   }
 
+  /** Channel 0 of a negotiated pair: announced to nobody, and there on both sides. */
+  negotiated(): FakeDataChannel {
+    this.#zero ??= new FakeDataChannel(this)
+    return this.#zero
+  }
+
+  /** What is written on channel 0 before there is a remote is lost: make both first. */
+  static negotiate(one: FakeRtc, other: FakeRtc): void {
+    const [near, far] = [one.negotiated(), other.negotiated()]
+    near.far = far
+    far.far = near
+    one.channels.add(near)
+    other.channels.add(far)
+  }
+
   close(): void {
     if (this.closed) return
     this.closed = true
+    this.#zero?.lose(undefined)
     for (const channel of [...this.channels]) channel.lose(undefined)
     this.carry(0, () => this.remote?.lost('closed'))
   }

@@ -65,7 +65,7 @@ export class World {
   }
 
   /** A started node that listens at the next memory address and dials others. `make` gets its host. */
-  node(make: (host: Host) => Pick<NodeOptions, 'services' | 'limits'> & { transports?: readonly Transport[] }): WorldNode {
+  node(make: (host: Host) => Omit<NodeOptions, 'host' | 'transports' | 'onEvent'> & { transports?: readonly Transport[] }): WorldNode {
     const host = this.host()
     const events: NetEvent[] = []
     const made = make(host)

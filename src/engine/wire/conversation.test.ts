@@ -114,6 +114,30 @@ describe('a conversation', () => {
     expect(rest(near)).toEqual(['def', 'end'])
   })
 
+  it('ends well where all it reads had come before the channel closed in order, and not where it still writes', () => {
+    const asks = (more: boolean) =>
+      (function* () {
+        const request = yield* read(3)
+        yield* verify(key.publicKey, request, new Uint8Array(64))
+        if (more) yield* write(utf8('too late'))
+        return fromUtf8(request)
+      })()
+    for (const [more, ending] of [
+      [false, 'ok'],
+      [true, 'ERR_STREAM_CLOSED'],
+    ] as const) {
+      const { near, far, clock, send, code } = begin(asks(more), { later: true })
+      send('abc')
+      far.end()
+      // As a go peer does that sends its end and takes ours for granted.
+      near.end()
+      near.flush()
+      expect(code()).toBeUndefined()
+      clock.run(0)
+      expect(code()).toBe(ending)
+    }
+  })
+
   it('takes at most what it asks for, and nothing at the end', () => {
     const { send, far, outcomes } = begin(
       (function* () {

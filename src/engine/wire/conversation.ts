@@ -95,6 +95,8 @@ export const converse = <T>(
   /** The channel takes no more, and the conversation waits to write. */
   let stuck = false
   let ended = false
+  /** In order, behind the remote's end. */
+  let closed = false
   let settled = false
   let stepping = false
   let cancelTimer: Cancel = () => {}
@@ -186,6 +188,7 @@ export const converse = <T>(
             break
           }
           case 'write':
+            if (closed) throw cutShort()
             outgoing.push(ask.bytes)
             outgoingSize += ask.bytes.length
             if (outgoingSize < channel.credit) break
@@ -261,6 +264,11 @@ export const converse = <T>(
       wake()
     },
     onClose(fault) {
+      // All has come, and an answer of the host is being waited for: what was read may still be all that is wanted.
+      if (fault === undefined && ended && waiting === undefined && !stuck) {
+        closed = true
+        return
+      }
       arrived.clear()
       fail(fault ?? cutShort())
     },

@@ -11,6 +11,8 @@ export interface Muxer {
   readonly protocol: string
   /** Round trip in milliseconds, where the muxer measures it. */
   readonly rtt?: number | undefined
+  /** When something last came from the remote, on the host's clock of `now`, where the muxer keeps account of it. */
+  readonly heardAt?: number | undefined
   /** Opens a channel at once, with no round trip; if it can't be opened, the channel closes with the fault. */
   open(): Channel
   /** Called once, before anything else; streams that the remote opened meanwhile are delivered then. */

@@ -211,10 +211,11 @@ describe('QUIC', () => {
     })
     const node = new Node({ host: nodeHost(key), services: [], transports: [quic] })
     node.start()
-    const fault = await promised((done) => node.dial({ addresses: [parseMultiaddr('/ip4/127.0.0.1/udp/1/quic-v1')] }, done)).catch(
-      (error) => error,
-    )
-    expect(fault.errors[0].code).toBe('ERR_UNSUPPORTED')
-    expect(fault.errors[0].cause.message.split('\n')).toHaveLength(1)
+    const fault = await promised<Connection>((done) =>
+      node.dial({ addresses: [parseMultiaddr('/ip4/127.0.0.1/udp/1/quic-v1')] }, done),
+    ).catch((error: TabmeshError) => error)
+    const [why] = (fault as TabmeshError).errors ?? []
+    expect(why?.code).toBe('ERR_UNSUPPORTED')
+    expect(String(why?.cause).split('\n')).toHaveLength(1)
   })
 })

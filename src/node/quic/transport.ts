@@ -177,5 +177,5 @@ const faultOf = (cause: unknown, address: Multiaddr): TabmeshError => {
   const text = messageOf(cause)
   if (/certificate|tls|alert/i.test(text))
     return new TabmeshError('ERR_ENCRYPTION_FAILED', `QUIC at ${address.text}: ${text}`, { cause, remote: true })
-  return new TabmeshError('ERR_DIAL_TIMEOUT', `no QUIC connection to ${address.text} (${text})`, { cause })
+  return new TabmeshError('ERR_UNREACHABLE', `no QUIC connection to ${address.text} (${text})`, { cause })
 }

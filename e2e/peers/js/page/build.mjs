@@ -14,8 +14,11 @@ const here = dirname(fileURLToPath(import.meta.url))
  * @typedef {import('../connections.mjs').JsConnectionInfo} JsConnectionInfo
  * @typedef {{ timeout?: number }} CommandOptions
  *
+ * @typedef {{ relays?: string[], webrtc?: boolean, muxers?: ('yamux' | 'mplex')[], swarmKey?: string }} JsPageOptions
+ * `webrtc`: whether it has WebRTC and listens on it. `muxers`: the best first. `swarmKey`: the text of a private network's key.
+ *
  * @typedef {{
- *   start: (options?: { relays?: string[], webrtc?: boolean }) => Promise<{ startMs: number, readyMs: number }>,
+ *   start: (options?: JsPageOptions) => Promise<{ startMs: number, readyMs: number }>,
  *   listen: (relay: string) => Promise<void>,
  *   readonly id: string,
  *   addresses: () => string[],

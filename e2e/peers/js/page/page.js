@@ -5,10 +5,12 @@
 
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
+import { mplex } from '@libp2p/mplex'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
-import { webRTC } from '@libp2p/webrtc'
+import { preSharedKey } from '@libp2p/pnet'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -28,13 +30,19 @@ const addresses = () => node.getMultiaddrs().map(String)
 
 window.jsPeer = {
   /** Resolves with the times when it listens through every relay. */
-  async start({ relays = [], webrtc = true } = {}) {
+  async start({ relays = [], webrtc = true, muxers = ['yamux'], swarmKey } = {}) {
     const started = performance.now()
+    const rtcConfiguration = { iceServers: [] }
     node = await createLibp2p({
       addresses: { listen: webrtc ? ['/webrtc'] : [] },
-      transports: [webSockets(), circuitRelayTransport(), ...(webrtc ? [webRTC({ rtcConfiguration: { iceServers: [] } })] : [])],
+      transports: [
+        webSockets(),
+        circuitRelayTransport(),
+        ...(webrtc ? [webRTC({ rtcConfiguration }), webRTCDirect({ rtcConfiguration: async () => ({ ...rtcConfiguration }) })] : []),
+      ],
       connectionEncrypters: [noise()],
-      streamMuxers: [yamux(YAMUX)],
+      streamMuxers: muxers.map((name) => (name === 'mplex' ? mplex() : yamux(YAMUX))),
+      ...(swarmKey !== undefined && { connectionProtector: preSharedKey({ psk: new TextEncoder().encode(swarmKey) }) }),
       // a page's default gater refuses ws: and private addresses
       connectionGater: { denyDialMultiaddr: () => false },
       connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 1000 },

@@ -7,7 +7,7 @@ import { decodePublicKey } from '../../codec/keys.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import { type PeerId, peerIdFromKey } from '../../codec/peer-id.ts'
 import { IDENTIFY_MAX_FRAME, IDENTIFY_MAX_FRAMES } from '../../limits.ts'
-import { type Conversation, end } from '../../wire/conversation.ts'
+import { type Conversation, end, readSome } from '../../wire/conversation.ts'
 import { readFrameOrEnd, writeFrame } from '../../wire/frame.ts'
 import { openPeerRecord } from '../../wire/signed-envelope.ts'
 import { encodeIdentify, type Identify, mergeIdentify } from './messages.ts'
@@ -20,8 +20,14 @@ export interface Verified extends Identify {
 }
 
 export function* tell(identify: Identify): Conversation<void> {
-  yield* writeFrame(encodeIdentify(identify))
+  for (const frame of encodeIdentify(identify)) yield* writeFrame(frame)
   yield* end()
+}
+
+/** Tells, and waits until the remote has ended its side too: one that reads no push resets the stream. */
+export function* push(identify: Identify): Conversation<void> {
+  yield* tell(identify)
+  yield* readSome(1)
 }
 
 /** Reads to the end of the stream and checks what can be checked. A bad signed record is dropped, the rest stands. */
@@ -30,7 +36,8 @@ export function* listen(remote: PeerId): Conversation<Verified> {
   for (;;) {
     const frame = yield* readFrameOrEnd(IDENTIFY_MAX_FRAME)
     if (frame === undefined) break
-    frames.push(frame)
+    // What is decoded from it is kept for long, and what it was cut from may be large.
+    frames.push(frame.slice())
     if (frames.length > IDENTIFY_MAX_FRAMES) throw remoteFault('ERR_PROTOCOL', `more than ${IDENTIFY_MAX_FRAMES} identify messages`)
   }
   const identify = mergeIdentify(frames)

@@ -70,12 +70,20 @@ export const relayServer = (options: RelayServerOptions = {}): RelayServer => {
   /** Cuts a circuit, for each that is open; by what tells the slots of its end. */
   const circuits = new Map<() => void, (fault: TabmeshError) => void>()
   const reservedOn = new Map<PeerId, Connection>()
+  const weighed = new Set<PeerId>()
   let net: Net
   let timer: Cancel = () => {}
 
   const count = (): void => {
     counters.reservations = slots.reservations
     counters.circuits = slots.circuits
+  }
+
+  /** Who holds a slot is worth more than a stranger when connections have to give way. */
+  const weigh = (peer: PeerId, holds: boolean): void => {
+    net.tag(peer, 'relay-reservation', holds ? HOLDER_WORTH : undefined)
+    if (holds) weighed.add(peer)
+    else weighed.delete(peer)
   }
 
   /** Expired slots are dropped when they expire, so that the counters tell the truth with no traffic too. */
@@ -86,6 +94,7 @@ export const relayServer = (options: RelayServerOptions = {}): RelayServer => {
     if (deadline === undefined) return
     timer = net.host.after(Math.max(0, deadline - net.host.now()), () => {
       slots.expire(net.host.now())
+      for (const peer of weighed) if (slots.get(peer) === undefined) weigh(peer, false)
       schedule()
     })
   }
@@ -100,9 +109,20 @@ export const relayServer = (options: RelayServerOptions = {}): RelayServer => {
   const reserve = (stream: Stream): void => {
     const { connection } = stream
     if (!connection.direct || options.allowReserve?.(connection) === false) return refuse(stream, Status.PERMISSION_DENIED)
+    net.gate({ t: 'reservation', peer: connection.remotePeer }, (refusal) => {
+      // It may have gone while the application thought about it.
+      if (stream.closed || connection.status === 'closed') return
+      if (refusal !== undefined) refuse(stream, Status.PERMISSION_DENIED)
+      else grant(stream)
+    })
+  }
+
+  const grant = (stream: Stream): void => {
+    const { connection } = stream
     const known = slots.get(connection.remotePeer)
     const slot = slots.reserve(connection.remotePeer, net.host.now())
     if (slot === undefined) return refuse(stream, Status.RESERVATION_REFUSED)
+    weigh(connection.remotePeer, true)
     reservedOn.set(connection.remotePeer, connection)
     schedule()
     const expire = BigInt(Math.floor((net.host.date() + slot.expiresAt - net.host.now()) / 1000))
@@ -217,6 +237,7 @@ export const relayServer = (options: RelayServerOptions = {}): RelayServer => {
         const { remotePeer } = connection
         if (reservedOn.get(remotePeer) === connection) reservedOn.delete(remotePeer)
         if (net.connections(remotePeer).some((each) => each.status !== 'closed' && each.direct)) return
+        if (weighed.has(remotePeer)) weigh(remotePeer, false)
         if (slots.release(remotePeer)) schedule()
       },
       stop() {
@@ -226,6 +247,9 @@ export const relayServer = (options: RelayServerOptions = {}): RelayServer => {
     },
   }
 }
+
+/** As a tag; an application's friend is worth more. */
+const HOLDER_WORTH = 20
 
 /** §Reservation: a 0 is no limit. */
 const positive = ({ duration = 0, data = 0 }: Limit = {}): Limit | undefined =>

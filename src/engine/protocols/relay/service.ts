@@ -5,6 +5,9 @@
  *   STOP from a relay that we hold a slot on ─▶ its circuit is accepted like a connection that came by itself
  *   dial …/p2p/R/p2p-circuit/p2p/B ─▶ transport.ts
  *
+ * Connections to relays are kept when others give way: those to ours as `keep-alive-relay`, while we have a slot there or ask for one (a lost
+ * one is found again by the machine, so the tag goes with it), those of others are worth `relay-circuit` while circuits run through them.
+ *
  * Bounds: those of the machine (reservation.ts); RELAY_RESERVE_TIMEOUT for each RESERVE and STOP; RELAY_MAX_INBOUND_CIRCUITS
  * circuits from one relay at a time.
  */
@@ -59,6 +62,8 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
   const machine = new Reservations(wanted, () => fraction(net.host.random(4)))
   const held = new Map<Relay, Held>()
   const dials = new Map<Relay, Cancel>()
+  /** Relays that have our tag. */
+  let kept: ReadonlySet<PeerId> = new Set()
   let net: Net
   let timer: Cancel = () => {}
   let stopped = false
@@ -88,9 +93,25 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
           break
       }
     }
+    tagRelays()
     timer()
     const { deadline } = machine
     if (deadline !== undefined) timer = net.host.after(Math.max(0, deadline - net.host.now()), () => feed({ t: 'time' }))
+  }
+
+  const tagRelays = (): void => {
+    const wanted = new Set(machine.relays.flatMap((relay) => (relay.peer !== undefined && expectsCircuits(relay) ? [relay.peer] : [])))
+    for (const peer of kept) if (!wanted.has(peer)) net.tag(peer, KEPT, undefined)
+    for (const peer of wanted) if (!kept.has(peer)) net.tag(peer, KEPT, WORTH)
+    kept = wanted
+  }
+
+  /** The relay under a circuit is worth what it carries. */
+  const weigh = ({ transport, remoteAddr }: Connection): void => {
+    const carrier = transport === 'relay' ? carrierOf(remoteAddr) : undefined
+    if (carrier === undefined) return
+    const carries = net.connections().some((each) => each.transport === 'relay' && carrierOf(each.remoteAddr) === carrier)
+    net.tag(carrier, CARRIES, carries ? WORTH : undefined)
   }
 
   const add = (addresses: readonly Multiaddr[]): void => {
@@ -189,6 +210,9 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
       feed({ t: 'remove', relay })
     },
     online: () => feed({ t: 'online' }),
+    onNetworkChange(there) {
+      if (there) feed({ t: 'online' })
+    },
     start(started) {
       net = started
       for (const addresses of byPeer(relays)) add(addresses)
@@ -196,8 +220,10 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     onStream: answer,
     onConnection(connection) {
       if (connection.direct) feed({ t: 'met', peer: connection.remotePeer })
+      else weigh(connection)
     },
     onDisconnect(connection, fault) {
+      weigh(connection)
       for (const relay of machine.relays) {
         if (relay.peer !== connection.remotePeer) continue
         if (directTo(net, relay.peer) === undefined) feed({ t: 'disconnected', relay, fault })
@@ -219,6 +245,16 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
       for (const cancel of dials.values()) cancel()
     },
   }
+}
+
+const KEPT = 'keep-alive-relay'
+const CARRIES = 'relay-circuit'
+/** More than an application's own tags are likely to be. */
+const WORTH = 90
+
+const carrierOf = (circuit: Multiaddr): PeerId | undefined => {
+  const relay = relayOf(circuit)?.relay
+  return relay === undefined ? undefined : peerIdOf(relay)
 }
 
 /** A circuit may come before our relay's word that it will: the two travel on streams of their own. */

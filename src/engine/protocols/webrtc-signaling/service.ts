@@ -24,18 +24,21 @@ import type { Stream } from '../../net/stream.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 import { FrameReader } from '../../wire/frame.ts'
 import type { Muxer } from '../../wire/muxer.ts'
-import { webrtcMuxer } from '../../wire/webrtc/muxer.ts'
+import { type WebrtcMuxer, webrtcMuxer } from '../../wire/webrtc/muxer.ts'
+import { fingerprintLine, type RtcSession, sessionName } from '../../wire/webrtc/session.ts'
 import { Signaling, type SignalingInput } from './machine.ts'
 import { decodeSignal, encodeSignal, SIGNALING } from './messages.ts'
-import type { Rtc, RtcPeer } from './rtc.ts'
+import type { Rtc, RtcSignals } from './rtc.ts'
 
 export interface WebrtcOptions {
   readonly rtc: Rtc
   /** Proves a connection: the ping service's call. */
   ping(connection: Connection, done: (outcome: Outcome<number>) => void): void
+  /** Makes the multiplexer of a session that has connected, for whoever mends it later. */
+  muxer?(session: RtcSession): WebrtcMuxer
 }
 
-export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport => {
+export const webrtcService = ({ rtc, ping, muxer: makeMuxer }: WebrtcOptions): Service & Transport => {
   let net: Net
   /** Signallings in progress: how to give each up, and with whom. */
   const live = new Map<(fault: TabmeshError) => void, { readonly peer: PeerId; readonly answering: boolean }>()
@@ -65,9 +68,11 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
             peer.makeOffer()
             break
           case 'makeAnswer':
+            offer = output.offer
             peer.makeAnswer(output.offer)
             break
           case 'setAnswer':
+            answer = output.answer
             peer.setAnswer(output.answer)
             break
           case 'addCandidate':
@@ -79,7 +84,7 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
             if (role === 'offerer' || remoteEnded) finish()
             else timer = host.after(STREAM_FINISH_TIMEOUT, finish)
             live.delete(abandon)
-            done({ ok: true, value: { ...link, muxer: muxerOf(connection, peer) } })
+            done({ ok: true, value: { ...link, muxer: muxerOf(connection, sessionOf()) } })
             break
           case 'failed':
             timer()
@@ -101,11 +106,32 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       act()
     }
     const abandon = (fault: TabmeshError): void => feed({ t: 'giveUp', fault })
-    const peer = rtc.create({
-      onDescription: (sdp) => feed({ t: 'description', sdp }),
+    // The two descriptions, which name the session.
+    let offer = ''
+    let answer = ''
+    let signals: RtcSignals = {
+      onDescription(sdp) {
+        if (role === 'offerer') offer = sdp
+        else answer = sdp
+        feed({ t: 'description', sdp })
+      },
       onCandidate: (json) => feed({ t: 'gathered', json }),
       onState: (state) => feed({ t: 'state', state }),
       onRefused: (cause) => feed({ t: 'refused', cause }),
+    }
+    const peer = rtc.create({
+      onDescription: (sdp, type) => signals.onDescription(sdp, type),
+      onCandidate: (json) => signals.onCandidate(json),
+      onState: (state) => signals.onState(state),
+      onRefused: (cause) => signals.onRefused(cause),
+    })
+    const sessionOf = (): RtcSession => ({
+      peer,
+      name: sessionName(offer, answer),
+      fingerprint: fingerprintLine(role === 'offerer' ? answer : offer),
+      listen(next) {
+        signals = next
+      },
     })
     live.set(abandon, { peer: connection.remotePeer, answering: role === 'answerer' })
     // A host's timer may be a little early by the host's own clock.
@@ -155,8 +181,8 @@ export const webrtcService = ({ rtc, ping }: WebrtcOptions): Service & Transport
       : new TabmeshError('ERR_STREAM_LIMIT', `${all} WebRTC offers are being answered, ${same} of them of ${from}`)
   }
 
-  const muxerOf = (over: Connection, peer: RtcPeer): Muxer => {
-    const muxer = webrtcMuxer(peer, net.host)
+  const muxerOf = (over: Connection, session: RtcSession): Muxer => {
+    const muxer = makeMuxer?.(session) ?? webrtcMuxer(session.peer, net.host)
     if (over.identified !== undefined) muxer.remoteAgent(over.identified.agent)
     return muxer
   }

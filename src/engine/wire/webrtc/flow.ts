@@ -8,12 +8,54 @@
  *   receiving bytes come in ─▶ unread ─▶ released by the reader ─▶ returned to the sender, a quarter grant at a time
  *
  * Bounds. Unread bytes of one stream: the grant (at least RTC_UNGRANTED) of a remote that obeys credit, RTC_RECEIVE_BUFFER
- * of one that does not; of all streams of a connection together: RTC_MAX_UNREAD.
+ * of one that does not; of all streams of a connection together: RTC_MAX_UNREAD; of all connections of a node: RTC_MAX_UNREAD_NODE.
+ * Whoever goes over one of the first three is reset. Over the last one it is the fullest stream of the connection that holds the
+ * most: a hundred peers that are read slowly should not pay for one that floods.
  */
 
 import type { TabmeshError } from '../../../errors.ts'
 import { remoteFault } from '../../../errors.ts'
-import { RTC_CREDIT, RTC_MAX_GRANTS, RTC_MAX_UNREAD, RTC_RECEIVE_BUFFER, RTC_UNGRANTED } from '../../limits.ts'
+import { RTC_CREDIT, RTC_MAX_GRANTS, RTC_MAX_UNREAD, RTC_MAX_UNREAD_NODE, RTC_RECEIVE_BUFFER, RTC_UNGRANTED } from '../../limits.ts'
+
+/** What all WebRTC connections of one node share. */
+export class NodeBudget {
+  /** Bytes received and not released, on all of them. */
+  unread = 0
+  readonly max: number
+  readonly #connections = new Set<Budget>()
+
+  /** `max`: bytes that may wait. */
+  constructor(max = RTC_MAX_UNREAD_NODE) {
+    this.max = max
+  }
+
+  enter(connection: Budget): void {
+    this.#connections.add(connection)
+  }
+
+  leave(connection: Budget): void {
+    this.#connections.delete(connection)
+  }
+
+  /** Has the connection that holds the most give some of it up. */
+  relieve(): void {
+    let fullest: Budget | undefined
+    for (const each of this.#connections) if (fullest === undefined || each.unread > fullest.unread) fullest = each
+    fullest?.shed()
+  }
+}
+
+/** A node has one host: so its connections find what they share, whichever protocol made them. */
+const nodes = new WeakMap<object, NodeBudget>()
+
+export const nodeBudget = (host: object): NodeBudget => {
+  let budget = nodes.get(host)
+  if (budget === undefined) {
+    budget = new NodeBudget()
+    nodes.set(host, budget)
+  }
+  return budget
+}
 
 /** What all streams of one connection share. */
 export interface Budget {
@@ -21,6 +63,9 @@ export interface Budget {
   unread: number
   /** Initial grants of the streams that are open. */
   granted: number
+  readonly node: NodeBudget
+  /** Resets the stream that holds the most, at the end of the turn. */
+  shed(): void
 }
 
 export class Outflow {
@@ -93,11 +138,13 @@ export class Inflow {
     this.unread += bytes
     this.#room -= bytes
     this.#budget.unread += bytes
+    this.#budget.node.unread += bytes
     if (mutual && this.#room < 0) return remoteFault('ERR_MUXER', 'the remote sent more than its credit')
     if (this.unread > RTC_RECEIVE_BUFFER)
       return remoteFault('ERR_STREAM_OVERFLOW', `${RTC_RECEIVE_BUFFER} bytes wait to be read on a WebRTC stream`)
     if (this.#budget.unread > RTC_MAX_UNREAD)
       return remoteFault('ERR_STREAM_OVERFLOW', `${RTC_MAX_UNREAD} bytes wait to be read on a WebRTC connection`)
+    if (this.#budget.node.unread > this.#budget.node.max) this.#budget.node.relieve()
     return undefined
   }
 
@@ -107,13 +154,17 @@ export class Inflow {
     this.unread -= used
     this.#released += used
     this.#budget.unread -= used
+    this.#budget.node.unread -= used
   }
 
-  /** The stream is over: gives back what it held of the budget. */
+  /** The stream is over: gives its grant back. What is unread counts until it is released, or dropped. */
   close(): void {
-    this.#budget.unread -= this.unread
     this.#budget.granted -= this.#grant ?? 0
-    this.unread = 0
     this.#grant = 0
+  }
+
+  /** Nobody will read what is unread. */
+  drop(): void {
+    this.release(this.unread)
   }
 }

@@ -21,7 +21,7 @@
  *   - Until the remote's first frame is there, at most RTC_UNGRANTED bytes are sent. If that frame has no credit, the
  *     remote has no flow control: from then on only the channel's own queue holds the sender back.
  *
- * Bounds: frames sent are at most RTC_MAX_MESSAGE, frames received RTC_MAX_RECEIVED; a reader keeps less than one frame.
+ * Bounds: frames sent are at most RTC_MAX_MESSAGE (RTC_CAUTIOUS_MESSAGE to a remote that may not take as much), frames received RTC_MAX_RECEIVED; a reader keeps less than one frame.
  */
 
 import type { TabmeshError } from '../../../errors.ts'
@@ -59,8 +59,8 @@ export interface Frame {
 
 const creditLength = (credit: number | undefined): number => (credit === undefined ? 0 : 2 + varintLength(credit))
 
-/** Message bytes that fit into one frame beside `credit`: two bytes of prefix, one of tag, two of length. */
-export const frameRoom = (credit: number | undefined): number => RTC_MAX_MESSAGE - 5 - creditLength(credit)
+/** Message bytes that fit into one frame of `max` bytes beside `credit`: two bytes of prefix, one of tag, two of length. */
+export const frameRoom = (credit: number | undefined, max: number = RTC_MAX_MESSAGE): number => max - 5 - creditLength(credit)
 
 /** A frame that carries no message bytes. */
 export const controlFrame = (flag: Flag | undefined, credit?: number): Uint8Array => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TabmeshError } from '../../../errors.ts'
 import {
+  RTC_CAUTIOUS_MESSAGE,
   RTC_CLOSE_TIMEOUT,
   RTC_CREDIT,
   RTC_FIN_ACK_BRIEF,
@@ -16,6 +17,7 @@ import {
 import { FakeClock, type FakePath, type FakeRtc, fakeRtcPair } from '../../testing/fake-rtc.ts'
 import { prng } from '../../testing/prng.ts'
 import type { Channel, Sink } from '../channel.ts'
+import { NodeBudget, nodeBudget } from './flow.ts'
 import { controlFrame, dataFrame, FIN, FIN_ACK, FrameReader, Outbox, RESET } from './framing.ts'
 import { type WebrtcMuxer, type WebrtcMuxerOptions, webrtcMuxer } from './muxer.ts'
 
@@ -86,11 +88,11 @@ const connected = (options: { path?: FakePath; muxer?: WebrtcMuxerOptions } = {}
 }
 
 /** One muxer, its remote played by hand. */
-const facingRemote = () => {
+const facingRemote = (options: WebrtcMuxerOptions = {}) => {
   const clock = new FakeClock()
   const [rtc, remote] = fakeRtcPair(clock, { latency: 10 })
   const streams: Reader[] = []
-  const muxer = webrtcMuxer(rtc, clock)
+  const muxer = webrtcMuxer(rtc, clock, options)
   muxer.attach({ onStream: (channel) => streams.push(new Reader(channel)), onClose: () => {} })
   return { clock, rtc, remote, streams, muxer }
 }
@@ -182,7 +184,7 @@ describe('the WebRTC muxer', () => {
   })
 
   it('sends what is written in one turn as one message, and no message over its limit', () => {
-    const { clock, a } = connected()
+    const { clock, a, b } = connected()
     a.rtc.keepSent = true
     let channel: Channel | undefined
     clock.run(5, () => {
@@ -192,13 +194,56 @@ describe('the WebRTC muxer', () => {
     expect(framesOf(a.rtc.sent).map(({ message, credit }) => [Buffer.from(message ?? []).toString(), credit])).toEqual([
       ['one, two, three', RTC_CREDIT],
     ])
+    const writes = (): (number | undefined)[] => {
+      a.rtc.sent.length = 0
+      clock.run(5, () => {
+        channel?.write(new Uint8Array(10))
+        channel?.write(new Uint8Array(10_000))
+      })
+      return framesOf(a.rtc.sent).map(({ message }) => message?.length)
+    }
+    expect(writes()).toEqual([4_091, 4_091, 10_010 - 2 * 4_091])
+    expect(Math.max(...a.rtc.sent.map((each) => each.length))).toBe(RTC_CAUTIOUS_MESSAGE)
+    // Its first frame is there, and has credit: it takes more at once.
+    clock.run(100, () => b.streams[0]?.channel.write(utf8('go on')))
     a.rtc.sent.length = 0
-    clock.run(5, () => {
-      channel?.write(new Uint8Array(10))
-      channel?.write(new Uint8Array(40_000))
-    })
-    expect(framesOf(a.rtc.sent).map(({ message }) => message?.length)).toEqual([16_379, 16_379, 40_010 - 2 * 16_379])
+    clock.run(5, () => channel?.write(new Uint8Array(40_000)))
+    expect(framesOf(a.rtc.sent).map(({ message }) => message?.length)).toEqual([16_379, 16_379, 40_000 - 2 * 16_379])
     expect(Math.max(...a.rtc.sent.map((each) => each.length))).toBe(RTC_MAX_MESSAGE)
+  })
+
+  it('sends large messages only to those who are known to take them', () => {
+    for (const [agent, largest] of [
+      ['js-libp2p/3.3.11 UserAgent=v22', RTC_MAX_MESSAGE],
+      ['rust-libp2p/0.56', RTC_MAX_MESSAGE],
+      ['kubo/0.39.0/', RTC_CAUTIOUS_MESSAGE],
+      ['', RTC_CAUTIOUS_MESSAGE],
+    ] as const) {
+      const { clock, muxer, rtc } = facingRemote()
+      muxer.remoteAgent(agent)
+      rtc.keepSent = true
+      clock.run(50, () => muxer.open().write(new Uint8Array(50_000)))
+      expect(Math.max(...rtc.sent.map((each) => each.length)), agent).toBe(largest)
+    }
+  })
+
+  it('asks for the agent with each stream until it is known', () => {
+    let asked = 0
+    const agents = [undefined, undefined, 'rust-libp2p/0.56', 'kubo/0.39.0/']
+    const { clock, rtc, muxer } = facingRemote({ agent: () => agents[asked++] })
+    const largest = (): number => {
+      rtc.sent.length = 0
+      rtc.keepSent = true
+      clock.run(5, () => muxer.open().write(new Uint8Array(20_000)))
+      return Math.max(...rtc.sent.map((each) => each.length))
+    }
+    expect([largest(), largest(), largest(), largest()]).toEqual([
+      RTC_CAUTIOUS_MESSAGE,
+      RTC_CAUTIOUS_MESSAGE,
+      RTC_MAX_MESSAGE,
+      RTC_MAX_MESSAGE,
+    ])
+    expect(asked).toBe(3)
   })
 
   it('a thousand streams, some hundreds at a time, in random order, lose nothing', () => {
@@ -618,5 +663,112 @@ describe('closing the WebRTC muxer', () => {
     a.rtc.tell('connected')
     expect(b.streams[0]?.text).toBe('still here')
     expect(a.closed).toEqual([])
+  })
+})
+
+describe('the connections of one node', () => {
+  const MAX = 1_000_000
+
+  /** Muxers that share `MAX`, each facing a remote that is played by hand and has no flow control. */
+  const several = (count: number) => {
+    const clock = new FakeClock()
+    const node = new NodeBudget(MAX)
+    const connections = Array.from({ length: count }, () => {
+      const [rtc, remote] = fakeRtcPair(clock, { latency: 1 })
+      const streams: Reader[] = []
+      const closed: string[] = []
+      const muxer = webrtcMuxer(rtc, clock, { node })
+      const onStream = (channel: Channel): void => {
+        const reader = new Reader(channel)
+        reader.greedy = false
+        streams.push(reader)
+      }
+      // As the node does with the streams of a connection that is gone.
+      const onClose = (why?: TabmeshError): void => {
+        closed.push(why?.code ?? 'in order')
+        for (const { channel } of streams) channel.abort(why ?? fault)
+      }
+      muxer.attach({ onStream, onClose })
+      return { rtc, remote, streams, closed, muxer }
+    })
+    return { clock, node, connections }
+  }
+  const piece = (bytes: number): Uint8Array => {
+    const outbox = new Outbox()
+    outbox.put(new Uint8Array(bytes))
+    return dataFrame(outbox, bytes)
+  }
+
+  it('have one host, and so one bound', () => {
+    const [one, other] = [new FakeClock(), new FakeClock()]
+    expect(nodeBudget(one)).toBe(nodeBudget(one))
+    expect(nodeBudget(one)).not.toBe(nodeBudget(other))
+    const rtcs = fakeRtcPair(one)
+    for (const rtc of rtcs) webrtcMuxer(rtc, one).attach({ onStream: () => {}, onClose: () => {} })
+    one.run(10, () => rtcs[0].openChannel().write(piece(1_000)))
+    expect(nodeBudget(one).unread).toBe(1_000)
+  })
+
+  it('pay for a flood with the stream that floods, and no slow reader with it', () => {
+    const { clock, node, connections } = several(20)
+    const [flooder, ...others] = connections
+    for (const { remote } of others) clock.run(5, () => remote.openChannel().write(piece(10_000)))
+    const [small, large] = [flooder?.remote.openChannel(), flooder?.remote.openChannel()]
+    clock.run(5, () => small?.write(piece(15_000)))
+    let most = 0
+    for (let sent = 0; sent < 3 * MAX; sent += 16_000) {
+      clock.run(1, () => large?.write(piece(16_000)))
+      most = Math.max(most, node.unread)
+    }
+    clock.run(50)
+    // One message may come before the turn ends.
+    expect(most).toBeLessThanOrEqual(MAX + 16_000)
+    expect(flooder?.streams.map(({ events }) => events)).toEqual([[], ['close ERR_STREAM_OVERFLOW']])
+    for (const { streams, closed } of others) expect([streams[0]?.events, closed]).toEqual([[], []])
+    expect(node.unread).toBe(19 * 10_000 + 15_000)
+    for (const { muxer } of connections) muxer.abort(fault)
+    expect(node.unread).toBe(0)
+  })
+
+  it('count what is unread of streams that are over, and end the connection that hides it there', () => {
+    const { clock, node, connections } = several(2)
+    const [hider, other] = connections
+    const finishes = (): void => {
+      const channel = hider?.remote.openChannel()
+      clock.run(5, () => {
+        channel?.write(piece(16_000))
+        channel?.write(controlFrame(FIN))
+      })
+      clock.run(5, () => hider?.streams.at(-1)?.channel.end())
+      clock.run(5, () => channel?.write(controlFrame(FIN_ACK)))
+      clock.run(5)
+    }
+    for (let i = 0; i < 60; i++) finishes()
+    expect(hider?.streams[0]?.events).toEqual(['end', 'close in order'])
+    expect(hider?.rtc.channels.size).toBe(0)
+    expect(node.unread).toBe(60 * 16_000)
+    // What is read, or given up, makes room.
+    hider?.streams[0]?.channel.release(16_000)
+    hider?.streams[1]?.channel.abort(fault)
+    expect(node.unread).toBe(58 * 16_000)
+    expect(hider?.streams[1]?.events).toEqual(['end', 'close in order'])
+    const channel = other?.remote.openChannel()
+    for (let i = 0; i < 10; i++) clock.run(5, () => channel?.write(piece(16_000)))
+    expect([hider?.closed, other?.closed, other?.streams[0]?.events]).toEqual([['ERR_STREAM_OVERFLOW'], [], []])
+    expect(node.unread).toBe(10 * 16_000)
+  })
+
+  it('are forgotten when they close', () => {
+    const { clock, node, connections } = several(2)
+    const [one, other] = connections
+    clock.run(5, () => one?.remote.openChannel().write(piece(16_000)))
+    one?.remote.close()
+    clock.run(10)
+    expect(node.unread).toBe(0)
+    const channel = other?.remote.openChannel()
+    for (let sent = 0; sent <= MAX; sent += 16_000) clock.run(1, () => channel?.write(piece(16_000)))
+    clock.run(10)
+    expect(other?.streams[0]?.events).toEqual(['close ERR_STREAM_OVERFLOW'])
+    expect(node.unread).toBe(0)
   })
 })

@@ -11,13 +11,22 @@
  * together; one `init` channel is left to the remote to close, and what comes on it is dropped.
  */
 
-import { TabmeshError } from '../../../errors.ts'
+import { remoteFault, TabmeshError } from '../../../errors.ts'
 import type { Cancel, Host } from '../../host.ts'
-import { RTC_CLOSE_TIMEOUT, RTC_DRAIN_POLL, RTC_FIN_ACK_BRIEF, RTC_FIN_ACK_TIMEOUT, RTC_MAX_INBOUND, RTC_SEND_TOTAL } from '../../limits.ts'
+import {
+  RTC_CAUTIOUS_MESSAGE,
+  RTC_CLOSE_TIMEOUT,
+  RTC_DRAIN_POLL,
+  RTC_FIN_ACK_BRIEF,
+  RTC_FIN_ACK_TIMEOUT,
+  RTC_MAX_INBOUND,
+  RTC_MAX_MESSAGE,
+  RTC_SEND_TOTAL,
+} from '../../limits.ts'
 import type { Channel } from '../channel.ts'
 import { closedChannel } from '../channel.ts'
 import type { Muxer, MuxerSink } from '../muxer.ts'
-import type { Budget } from './flow.ts'
+import { type Budget, type NodeBudget, nodeBudget } from './flow.ts'
 import { controlFrame, RESET } from './framing.ts'
 import type { RtcChannels, RtcSink, RtcState } from './rtc.ts'
 import { INIT_LABEL } from './rtc.ts'
@@ -31,11 +40,23 @@ export interface WebrtcMuxerOptions {
   readonly finAckTimeout?: number
   /** Streams that the remote may hold open; RTC_MAX_INBOUND if absent. */
   readonly maxInbound?: number
+  /** What it shares with the node's other WebRTC connections; that of `host` if absent. */
+  readonly node?: NodeBudget
+  /** Which implementation the remote says it is, asked until it is known: when the connection begins, identify has not run. */
+  agent?(): string | undefined
+  /** Hears every state first; true where it is taken care of, so that 'failed' need not be the end. */
+  onState?(state: RtcState): boolean
+  /** Something was sent, the first since the remote was last heard. */
+  onSpeak?(): void
 }
 
 export interface WebrtcMuxer extends Muxer {
   /** Tells which implementation the remote says it is (identify's agentVersion), so that its habits are met. */
   remoteAgent(agent: string): void
+  /** When something last came from the remote. */
+  readonly heardAt: number
+  /** Since when what was sent has had no answer at all; undefined where nothing was sent since the remote was last heard. */
+  readonly spokeAt: number | undefined
 }
 
 export const webrtcMuxer = (rtc: RtcChannels, host: Pick<Host, 'now' | 'after' | 'defer'>, options: WebrtcMuxerOptions = {}): WebrtcMuxer =>
@@ -47,7 +68,14 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   readonly #host: Pick<Host, 'now' | 'after' | 'defer'>
   readonly #maxInbound: number
   readonly #habits: Habits
-  readonly #budget: Budget = { unread: 0, granted: 0 }
+  /** Undefined once it has answered. */
+  #agent: (() => string | undefined) | undefined
+  readonly #budget: Budget
+  readonly #onState: ((state: RtcState) => boolean) | undefined
+  readonly #onSpeak: (() => void) | undefined
+  heardAt = 0
+  spokeAt: number | undefined
+  #shedding = false
   readonly #streams = new Set<StreamChannel>()
   #inbound = 0
   #sink: MuxerSink | undefined
@@ -71,7 +99,11 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     this.#rtc = rtc
     this.#host = host
     this.#maxInbound = options.maxInbound ?? RTC_MAX_INBOUND
-    this.#habits = { finAckTimeout: options.finAckTimeout ?? RTC_FIN_ACK_TIMEOUT, finAck: true }
+    this.#agent = options.agent
+    this.#onState = options.onState
+    this.#onSpeak = options.onSpeak
+    this.#budget = { unread: 0, granted: 0, node: options.node ?? nodeBudget(host), shed: () => this.#shed() }
+    this.#habits = { finAckTimeout: options.finAckTimeout ?? RTC_FIN_ACK_TIMEOUT, finAck: true, maxMessage: RTC_CAUTIOUS_MESSAGE }
   }
 
   // ── Muxer ──
@@ -79,6 +111,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   attach(sink: MuxerSink): void {
     if (this.#sink !== undefined) throw new TabmeshError('ERR_INTERNAL', 'a muxer has one sink')
     this.#sink = sink
+    this.#budget.node.enter(this.#budget)
     this.#rtc.attach(this)
   }
 
@@ -107,6 +140,8 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   }
 
   remoteAgent(agent: string): void {
+    this.#agent = undefined
+    if (/^(tabmesh|js-libp2p|rust-libp2p)\//.test(agent)) this.#habits.maxMessage = RTC_MAX_MESSAGE
     if (!agent.startsWith('rust-libp2p')) return
     this.#habits.finAck = false
     this.#habits.finAckTimeout = Math.min(this.#habits.finAckTimeout, RTC_FIN_ACK_BRIEF)
@@ -124,6 +159,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   }
 
   onState(state: RtcState): void {
+    if (this.#state === 'closed' || this.#onState?.(state) === true) return
     if (state === 'failed') this.#finish(new TabmeshError('ERR_CONNECTION_CLOSED', 'the path to the peer broke'))
     else if (state === 'closed') this.#finish(undefined)
   }
@@ -152,7 +188,16 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     return RTC_SEND_TOTAL - unsent
   }
 
+  heard(): void {
+    this.heardAt = this.#host.now()
+    this.spokeAt = undefined
+  }
+
   queued(stream: StreamChannel): void {
+    if (this.spokeAt === undefined) {
+      this.spokeAt = this.#host.now()
+      this.#onSpeak?.()
+    }
     if (this.#streams.has(stream)) this.#unsent.add(stream)
   }
 
@@ -200,6 +245,8 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   // ── inside ──
 
   #add(channel: Channel, inbound: boolean): StreamChannel {
+    const agent = this.#agent?.()
+    if (agent !== undefined) this.remoteAgent(agent)
     const stream = new StreamChannel(this, channel, new RtcStream(this.#budget, this.#habits), inbound)
     this.#streams.add(stream)
     if (inbound) this.#inbound++
@@ -214,6 +261,23 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
       stream.scheduled = false
       stream.flush()
     }
+  }
+
+  /** The node holds too much, and this connection the most of it: called from within a stream, so that it waits for the end of the turn. */
+  #shed(): void {
+    if (this.#shedding) return
+    this.#shedding = true
+    this.#host.defer(() => {
+      this.#shedding = false
+      let fullest: StreamChannel | undefined
+      for (const stream of this.#streams) if (fullest === undefined || stream.unread > fullest.unread) fullest = stream
+      const { unread, max } = this.#budget.node
+      if (unread <= max) return
+      const fault = remoteFault('ERR_STREAM_OVERFLOW', `${max} bytes wait to be read on all WebRTC connections`)
+      // Streams that are over may be what holds it all; they go with the connection only.
+      if (fullest === undefined || fullest.unread === 0) this.#finish(fault)
+      else fullest.handle({ t: 'abort', fault })
+    })
   }
 
   /** One timer for all: an alarm that was answered in time is not called off, it finds nothing to do. */
@@ -232,6 +296,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     this.#cancelAlarm()
     this.#cancelClose()
     this.#cancelPoll?.()
+    this.#budget.node.leave(this.#budget)
     for (const stream of [...this.#streams]) stream.handle({ t: 'gone', fault: fault ?? gone() })
     this.#due = []
     this.#rtc.close()

@@ -26,7 +26,7 @@ export interface RtcChannels {
 export interface RtcSink {
   /** The remote opened a channel. */
   onChannel(channel: Channel, label: string): void
-  /** 'disconnected' may heal; 'failed' and 'closed' are final. */
+  /** 'disconnected' may heal, 'failed' only by an ICE restart; 'closed' is final. */
   onState(state: RtcState): void
 }
 

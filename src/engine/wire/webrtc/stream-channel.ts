@@ -17,6 +17,8 @@ import type { RtcStream, StreamInput } from './stream.ts'
 /** What a stream needs of its connection. */
 export interface StreamOwner {
   now(): number
+  /** A message came. */
+  heard(): void
   /** Bytes that the connection's channels may still take together. */
   readonly room: number
   /** `stream` has bytes in its data channel that are not on their way yet. */
@@ -115,6 +117,7 @@ export class StreamChannel implements Channel, Sink {
 
   onData(bytes: Uint8Array): void {
     this.#lower.release(bytes.length)
+    this.#owner.heard()
     this.handle({ t: 'message', bytes })
   }
 
@@ -135,8 +138,8 @@ export class StreamChannel implements Channel, Sink {
   // ── the machine ──
 
   handle(input: StreamInput): void {
-    if (this.#hungUp) return
     this.#machine.handle(input, this.#owner.now())
+    if (this.#hungUp) return
     this.#poll()
     if (!this.#hungUp) this.#owner.schedule(this)
   }

@@ -15,11 +15,12 @@
  * agent is known; before, the timeout alone makes up for it. FIN always goes in a frame of its own, since rust forgets
  * the bytes beside it; no frame without message goes out but FIN, FIN_ACK, RESET and what flow control allows.
  *
- * Bounds: the queue holds what `credit` allowed and one write more; unread bytes as in flow.ts; FIN is answered once.
+ * Bounds: the queue holds what `credit` allowed and one write more; unread bytes as in flow.ts, also those of a stream that is over;
+ * FIN is answered once.
  */
 
 import { remoteFault, TabmeshError } from '../../../errors.ts'
-import { RTC_SEND_BUFFER } from '../../limits.ts'
+import { RTC_MAX_MESSAGE, RTC_SEND_BUFFER } from '../../limits.ts'
 import type { Budget } from './flow.ts'
 import { Inflow, Outflow } from './flow.ts'
 import type { Frame } from './framing.ts'
@@ -31,6 +32,8 @@ export interface Habits {
   finAckTimeout: number
   /** Whether it understands FIN_ACK. */
   finAck: boolean
+  /** Bytes of one frame that it takes; one that knows our flow control takes RTC_MAX_MESSAGE. */
+  maxMessage: number
 }
 
 export type StreamInput =
@@ -107,7 +110,7 @@ export class RtcStream {
   }
 
   handle(input: StreamInput, now: number): void {
-    if (this.#over) return
+    if (this.#over) return this.#afterwards(input)
     switch (input.t) {
       case 'message':
         return this.#onMessage(input.bytes)
@@ -122,6 +125,7 @@ export class RtcStream {
         return this.#settle()
       case 'abort':
         if (!this.#closed) this.#giveUp(input.fault)
+        else this.#inflow.drop()
         return
       case 'retire':
         if (this.#sending !== 'finished') return this.#giveUp(input.fault)
@@ -133,6 +137,12 @@ export class RtcStream {
         if (this.deadline === undefined || now < this.deadline) return
         return this.#finished()
     }
+  }
+
+  /** It ended in order, and what it received may still be read, or given up. */
+  #afterwards(input: StreamInput): void {
+    if (input.t === 'release') this.#inflow.release(input.bytes)
+    else if (input.t === 'abort') this.#inflow.drop()
   }
 
   poll(): StreamOutput | undefined {
@@ -154,7 +164,11 @@ export class RtcStream {
     const queued = this.#outbox.size
     if (queued > 0 && room > 0 && this.#outflow.room > 0) {
       const credit = this.#credit()
-      const bytes = Math.min(queued, this.#outflow.room, frameRoom(credit))
+      const bytes = Math.min(
+        queued,
+        this.#outflow.room,
+        frameRoom(credit, this.#outflow.mutual ? RTC_MAX_MESSAGE : this.#habits.maxMessage),
+      )
       this.#outflow.sent(bytes)
       return dataFrame(this.#outbox, bytes, credit)
     }
@@ -255,6 +269,7 @@ export class RtcStream {
   #close(fault: TabmeshError | undefined): void {
     if (this.#closed) return
     this.#closed = true
+    if (fault !== undefined) this.#inflow.drop()
     this.#outputs.push({ t: 'close', fault })
   }
 

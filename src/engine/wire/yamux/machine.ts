@@ -86,6 +86,11 @@ export class Yamux {
     return this.#pings.rtt
   }
 
+  /** When something last arrived, on the clock of `now`. */
+  get heardAt(): number {
+    return this.#pings.heardAt
+  }
+
   /** When to hand in `wake`, on the clock of `now`. */
   get deadline(): number | undefined {
     return this.#phase === 'gone' ? undefined : this.#pings.deadline

@@ -70,6 +70,10 @@ class YamuxSession implements YamuxMuxer, Sink {
     return this.#machine.rtt
   }
 
+  get heardAt(): number | undefined {
+    return this.#machine.heardAt
+  }
+
   // ── Muxer ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   attach(sink: MuxerSink): void {

@@ -18,14 +18,14 @@ export class Pings {
   rtt: number | undefined
   /** A ping is to be put on the wire. */
   wanted: boolean
+  /** When something last arrived. */
+  heardAt = 0
 
   readonly #interval: number
   readonly #timeout: number
   #value = 0
   #waiting = false
   #sentAt = 0
-  /** When something last arrived. */
-  #heardAt = 0
 
   /** In milliseconds; without an interval there are only the pings that are asked for. */
   constructor(interval: number | undefined, timeout: number) {
@@ -48,7 +48,7 @@ export class Pings {
   }
 
   heard(now: number): void {
-    this.#heardAt = now
+    this.heardAt = now
   }
 
   /** The round trip just measured, or undefined for an answer that nobody asked for, which is ignored. */
@@ -73,7 +73,7 @@ export class Pings {
     if (deadline === undefined || now < deadline) return false
     // A host that slept (a frozen page) wakes late, before the answers that lie in its socket: it proves nothing.
     const overslept = now - deadline > this.#timeout / 2
-    if (this.#waiting && !overslept && this.#heardAt <= this.#sentAt) return true
+    if (this.#waiting && !overslept && this.heardAt <= this.#sentAt) return true
     this.#waiting = false
     this.wanted = true
     return false

@@ -1,0 +1,191 @@
+/**
+ * Starts the engine in this process: who it is, what it speaks, what it dials with and what it listens on.
+ *
+ *   identity ─▶ host ─▶ node (services, transports, securities, multiplexers) ─▶ listeners ─▶ started: addresses announced
+ */
+
+import { decodePrivateKey, type PrivateKey } from '../engine/codec/keys.ts'
+import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
+import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
+import { CONNECTIONS_MAX, CONNECTIONS_MAX_PENDING_INBOUND } from '../engine/limits.ts'
+import { Node } from '../engine/net/node.ts'
+import type { Service, Transport } from '../engine/net/service.ts'
+import { NOISE, yamuxKind } from '../engine/net/upgrade.ts'
+import { identifyService } from '../engine/protocols/identify/service.ts'
+import { pingService } from '../engine/protocols/ping/service.ts'
+import { relayClient } from '../engine/protocols/relay/service.ts'
+import { stunClient } from '../engine/protocols/stun/service.ts'
+import { webrtcDirectTransport } from '../engine/protocols/webrtc-direct/transport.ts'
+import type { Rtc } from '../engine/protocols/webrtc-signaling/rtc.ts'
+import { webrtcService } from '../engine/protocols/webrtc-signaling/service.ts'
+import { mplexKind } from '../engine/wire/mplex/muxer.ts'
+import { parseSwarmKey, pnetShield } from '../engine/wire/pnet.ts'
+import { TabmeshError } from '../errors.ts'
+import type { StartEngine } from '../port/engine-port.ts'
+import type { EngineOptions } from '../port/messages.ts'
+import { keepPeers } from '../port/peer-shelf.ts'
+import type { TransportOptions } from '../types.ts'
+import { nodeHost } from './host.ts'
+import { loadIdentity, newIdentity } from './identity.ts'
+import { isInstalled, lazyRtc } from './lazy-rtc.ts'
+import { addressesOf, closeAll, type Listener, listenOn } from './listen.ts'
+import { peersInFile } from './peer-file.ts'
+import { quicTransport } from './quic/transport.ts'
+import { tcpTransport } from './tcp.ts'
+import { TLS, tlsSecurity } from './tls/security.ts'
+import { dtlsCertificates } from './webrtc/certificates.ts'
+import { readConfiguration } from './webrtc/configuration.ts'
+import { nodeRtc } from './webrtc/rtc.ts'
+import { wsTransport } from './ws-dialer.ts'
+
+export interface TlsOptions {
+  /** The certificate that `/tls/ws` listeners show, with those that lead to its authority behind it: PEM. */
+  readonly cert?: string | Uint8Array
+  /** Its private key: PEM. */
+  readonly key?: string | Uint8Array
+  /** Authorities that `wss` dials trust beside those that Node comes with: PEM. */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+}
+
+/** What only Node has, and what does not cross to an engine as it is. */
+export interface NodeExtras {
+  readonly tls: TlsOptions | undefined
+  readonly rtcConfiguration: RTCConfiguration | undefined
+  /** The transports that the user named: without one of these there is no peer; without another there is, but for that. */
+  readonly wanted: TransportOptions
+}
+
+/** Announced by the relay's client, behind each reservation; nothing is bound for them. */
+const CIRCUIT = '/p2p-circuit'
+const WEBRTC = '/webrtc'
+
+export const starter =
+  ({ tls, rtcConfiguration, wanted }: NodeExtras): StartEngine =>
+  async (options, _rtc, onEvent) => {
+    const { connections } = options
+    // First what may be refused, so that nothing is held when it is.
+    const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
+    const confined = networkKey !== undefined
+    const stun = stunClient()
+    const rtc = confined ? undefined : findRtc(options, wanted, stun.servers, rtcConfiguration)
+    const enabled = enabledOf(options.transports, confined, rtc !== undefined)
+    const relays = options.relays.map(relayUrlToMultiaddr)
+    const bound = boundOf(options.listen ?? [], enabled, confined)
+    const propose = proposalsOf(options.encryption)
+    const ca = tls?.ca === undefined ? {} : { ca: typeof tls.ca === 'string' || tls.ca instanceof Uint8Array ? [tls.ca] : tls.ca }
+
+    const identity = await identityOf(options)
+    const ping = pingService()
+    const services: Service[] = [identifyService(), ping]
+    const transports: Transport[] = []
+    const quic = quicTransport(identity)
+    if (enabled.tcp) transports.push(tcpTransport())
+    if (enabled.webSocket) transports.push(wsTransport(ca))
+    if (enabled.quic) transports.push(quic)
+    if (rtc !== undefined && enabled.webRTCDirect) transports.push(webrtcDirectTransport(rtc))
+    if (rtc !== undefined && enabled.webRTC) {
+      const webrtc = webrtcService({ rtc, ping: ping.ping })
+      services.push(webrtc, stun)
+      transports.push(webrtc)
+    }
+    if (enabled.circuitRelay) {
+      const relay = relayClient({ relays, webrtc: options.listen?.includes(WEBRTC) === true })
+      services.push(relay)
+      transports.push(relay)
+    }
+    const node = new Node({
+      host: nodeHost(identity),
+      services,
+      transports,
+      securities: [tlsSecurity(identity)],
+      propose,
+      muxers: options.mplex === false ? [yamuxKind] : [yamuxKind, mplexKind(TabmeshError)],
+      ...(networkKey && { shield: pnetShield(networkKey) }),
+      limits: connections,
+      onEvent,
+    })
+    const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
+    const folder = options.identity === 'persistent' ? options.name : undefined
+    const peers = folder === undefined ? undefined : await keepPeers(peersInFile(folder), node.peerStore, node.host.date, fail)
+    let listeners: readonly Listener[] = []
+    const announce = (): void => node.announce('listen', addressesOf(listeners))
+    listeners = await listenOn(bound, {
+      net: node,
+      enabled,
+      confined,
+      tls: tls?.cert === undefined || tls.key === undefined ? undefined : { cert: tls.cert, key: tls.key },
+      // Those there are, those being secured, and none that the engine would only turn away.
+      maxSockets: (connections.max ?? CONNECTIONS_MAX) + (connections.maxIncomingPending ?? CONNECTIONS_MAX_PENDING_INBOUND),
+      quic,
+      certificates: dtlsCertificates(folder),
+      onAddress: announce,
+      onError: fail,
+    })
+    return {
+      node,
+      ping: ping.ping,
+      warnings: peers?.warnings ?? [],
+      started() {
+        announce()
+        peers?.started(node)
+      },
+      async close() {
+        quic.close()
+        await closeAll(listeners)
+        await peers?.close()
+      },
+    }
+  }
+
+type Enabled = EngineOptions['transports']
+
+/**
+ * Peer connections, where they are enabled and node-datachannel is installed. Throws ERR_UNSUPPORTED where it is not and was asked for,
+ * ERR_INVALID_ARGUMENT for a configuration that can't be read.
+ */
+const findRtc = (
+  { transports, listen }: EngineOptions,
+  wanted: TransportOptions,
+  stun: () => readonly string[],
+  configuration: RTCConfiguration = {},
+): Rtc | undefined => {
+  if (!transports.webRTC && !transports.webRTCDirect) return undefined
+  readConfiguration(configuration)
+  if (wanted.webRTC || wanted.webRTCDirect || listen?.some((each) => each.includes('/webrtc'))) return nodeRtc(configuration, stun)
+  return isInstalled('node-datachannel') ? lazyRtc(() => nodeRtc(configuration, stun)) : undefined
+}
+
+/** In a private network what has no pipe for its cipher is off, and WebRTC is where there is nothing to make it with. */
+const enabledOf = (enabled: Enabled, confined: boolean, hasRtc: boolean): Enabled => ({
+  ...enabled,
+  quic: enabled.quic && !confined,
+  webRTC: enabled.webRTC && hasRtc,
+  webRTCDirect: enabled.webRTCDirect && hasRtc,
+})
+
+/** The addresses that something is bound for. Throws ERR_INVALID_MULTIADDR, and ERR_UNSUPPORTED for one that is off. */
+const boundOf = (listen: readonly string[], enabled: Enabled, confined: boolean): Multiaddr[] => {
+  if (confined && listen.includes(WEBRTC)) throw new TabmeshError('ERR_PRIVATE_NETWORK', `${WEBRTC} leaves the private network`)
+  const off = listen.find((each) => (each === WEBRTC && !enabled.webRTC) || (each === CIRCUIT && !enabled.circuitRelay))
+  if (off !== undefined) throw new TabmeshError('ERR_UNSUPPORTED', `can't listen on ${off} with its transport off`)
+  return listen.filter((each) => each !== CIRCUIT && each !== WEBRTC).map(parseMultiaddr)
+}
+
+const securities: Readonly<Record<string, string>> = { noise: NOISE, tls: TLS }
+
+/** What dials propose, as multistream names it. Throws ERR_INVALID_ARGUMENT. */
+const proposalsOf = (encryption: EngineOptions['encryption']): string[] => {
+  if (encryption.length === 0)
+    throw new TabmeshError('ERR_INVALID_ARGUMENT', "`encryption` is empty: 'noise', 'tls' or both, the best first")
+  return encryption.map((name) => {
+    const protocol = Object.hasOwn(securities, name) ? securities[name] : undefined
+    if (protocol === undefined)
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', `\`encryption\` knows 'noise' and 'tls', not ${JSON.stringify(name)}`)
+    return protocol
+  })
+}
+
+const identityOf = async ({ identity, name }: EngineOptions): Promise<PrivateKey> => {
+  if (identity === 'ephemeral') return newIdentity()
+  return identity === 'persistent' ? loadIdentity(name) : decodePrivateKey(identity.privateKey)
+}
