@@ -27,7 +27,7 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
   const { webRTC } = options.transports ?? {}
   const closeRtc =
     typeof RTCPeerConnection === 'undefined'
-      ? () => {}
+      ? () => engine.rtc.close()
       : hostRtc(engine.rtc, { configuration: options.rtcConfiguration ?? {}, bridge: typeof webRTC === 'object' && webRTC.bridge === true })
   try {
     return await Peer.start(engine, engineOptions(options), {
@@ -64,4 +64,10 @@ const engineOptions = (options: PeerOptions): EngineOptions => ({
   perf: options.perf ?? false,
   connections: options.connections ?? {},
   secureOnly: globalThis.location?.protocol === 'https:',
+  near: isNear(globalThis.location?.hostname ?? ''),
+  dnsOverHttps: options.dnsOverHttps,
 })
+
+/** A page of this machine, of a private network, or of a file or an extension, which are at home anywhere. */
+const isNear = (host: string): boolean =>
+  /^(|localhost|.+\.localhost|.+\.local|\[::1\]|\[f[cd].*\]|127\..*|10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*)$/.test(host)

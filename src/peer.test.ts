@@ -23,6 +23,8 @@ const options: EngineOptions = {
   perf: false,
   connections: {},
   secureOnly: false,
+  near: true,
+  dnsOverHttps: undefined,
 }
 
 const ports: MessagePort[] = []

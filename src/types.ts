@@ -44,6 +44,11 @@ export interface PeerOptions {
    * used then; WebRTC and WebTransport would leave the network.
    */
   preSharedKey?: string | Uint8Array
+  /**
+   * A page's resolver for `/dnsaddr` addresses: the URL of a DNS-over-HTTPS server (RFC 8484), which then learns what is looked up. None by
+   * default; Node asks the system's.
+   */
+  dnsOverHttps?: string
   /** Answer `/perf/1.0.0`: anyone may then measure, at the cost of this peer's bandwidth. Off. */
   perf?: boolean
   /** Gives the start up. */

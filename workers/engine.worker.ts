@@ -19,6 +19,7 @@ import { webrtcDirectTransport } from '../src/engine/protocols/webrtc-direct/tra
 import { webrtcService } from '../src/engine/protocols/webrtc-signaling/service.ts'
 import { parseSwarmKey, pnetShield } from '../src/engine/wire/pnet.ts'
 import { TabmeshError } from '../src/errors.ts'
+import { dnsOverHttps } from '../src/port/dns-over-https.ts'
 import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
 import type { EngineInit } from '../src/port/messages.ts'
@@ -36,6 +37,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
   const relays = options.relays.map(relayUrlToMultiaddr)
   const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
   const muxers = typeof options.mplex === 'string' ? [yamuxKind, await loadMplex(options.mplex)] : [yamuxKind]
+  const lookUpTxt = options.dnsOverHttps === undefined ? undefined : dnsOverHttps(options.dnsOverHttps)
   const { identity, kept, warning, release } = await openIdentity(options.identity, options.name)
   const host: Host = {
     now: () => performance.now(),
@@ -88,7 +90,8 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
     transports.push(relay)
   }
   const shielded = networkKey === undefined ? {} : { shield: pnetShield(networkKey) }
-  const node = new Node({ host, services, transports, muxers, ...shielded, limits: options.connections, onEvent })
+  const { near, connections: limits } = options
+  const node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, onEvent })
   const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
   const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
   return {

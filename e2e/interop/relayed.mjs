@@ -1,4 +1,5 @@
-// Circuit relay v2: through our relay and through those of js-libp2p and go-libp2p, with either side at either end.
+// Circuit relay v2: through our relay and through those of js-libp2p and go-libp2p, with either side at either end. The plain way, through ours,
+// is in the matrix.
 
 import { addressOf, trial } from './trial.mjs'
 
@@ -22,15 +23,6 @@ export const relayed = [
     },
   },
   {
-    name: 'js node → our relay → our node',
-    async run(scene) {
-      const relay = await scene.relay()
-      const target = await scene.ourNode({ ...CIRCUITS, relays: [relay.http] })
-      const dialer = await scene.jsNode()
-      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
-    },
-  },
-  {
     name: 'js node → our relay, limited → our node',
     async run(scene) {
       const relay = await scene.relay(LIMITED)
@@ -41,15 +33,6 @@ export const relayed = [
     },
   },
   {
-    name: 'js node → our relay → our page, relayed only',
-    async run(scene) {
-      const relay = await scene.relay()
-      const target = await scene.ourPage({ relays: [relay.http] })
-      const dialer = await scene.jsNode()
-      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
-    },
-  },
-  {
     name: 'js node → our relay, limited → our page, relayed only',
     async run(scene) {
       const relay = await scene.relay(LIMITED)
@@ -57,15 +40,6 @@ export const relayed = [
       const dialer = await scene.jsNode()
       const row = await trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay', limited: true, perf: false })
       return { ...row, note: await limitsSeen(dialer, target.peerId) }
-    },
-  },
-  {
-    name: 'our node → our relay → js node',
-    async run(scene) {
-      const relay = await scene.relay()
-      const target = await scene.jsNode({ relay: relay.address })
-      const dialer = await scene.ourNode(CIRCUITS)
-      return trial(dialer, target, { address: await addressOf(target, CIRCUIT), way: 'relay' })
     },
   },
   {

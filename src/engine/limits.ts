@@ -510,7 +510,7 @@ export const STUN_MAX_PER_SECOND = 5_000
 
 // ── changes of network ───────────────────────────────────────────────────────────────────────────────────────────
 /** What a ping over a byte pipe may take after a change of network, before the pipe counts as dead: no path answers slower but for queues. */
-export const CHECK_TIMEOUT = 1_500
+export const CHECK_TIMEOUT = 1_200
 /** The same for a data channel, where being wrong costs an ICE restart and nothing else; four round trips where that is more. */
 export const CHECK_BRIEF = 750
 /** Longest wait for a ping, whatever the round trip is. */
@@ -525,7 +525,7 @@ export const MEND_TIMEOUT = 30_000
 export const MEND_TRY_TIMEOUT = 6_000
 /** From the offer to its answer; then a later offer of the remote is taken instead. */
 export const MEND_ANSWER_TIMEOUT = 1_500
-export const MEND_RETRY_MIN = 250
+export const MEND_RETRY_MIN = 100
 export const MEND_RETRY_MAX = 4_000
 /** Circuits to one peer that are tried, and the milliseconds between them. */
 export const MEND_MAX_WAYS = 4
@@ -533,3 +533,11 @@ export const MEND_STAGGER = 300
 /** Restarts of one peer that are answered at a time: the later one counts. */
 export const MEND_MAX_INBOUND = 2
 export const MEND_MAX_FRAME = 16 * KiB
+/** While a data channel's network is away (or is just back) a message may go this often: three that arrive make SCTP send the lost ones again. */
+export const RTC_TRICKLE = 100
+export const RTC_TRICKLE_AWAY = 300
+/** Of so many bytes; all of them together stay below the 1,200 that SCTP has under way after a loss. */
+export const RTC_TRICKLE_BYTES = 48
+export const RTC_TRICKLE_AWAY_MAX = 3
+/** Then all may go again, whatever has been heard. */
+export const RTC_TRICKLE_MAX = 30

@@ -67,4 +67,6 @@ const engineOptions = (options: PeerOptions): EngineOptions => ({
   perf: options.perf ?? false,
   connections: options.connections ?? {},
   secureOnly: false,
+  near: true,
+  dnsOverHttps: undefined,
 })

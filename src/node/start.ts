@@ -25,6 +25,7 @@ import type { StartEngine } from '../port/engine-port.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import { keepPeers } from '../port/peer-shelf.ts'
 import type { TransportOptions } from '../types.ts'
+import { systemTxt } from './dns.ts'
 import { nodeHost } from './host.ts'
 import { loadIdentity, newIdentity } from './identity.ts'
 import { isInstalled, lazyRtc } from './lazy-rtc.ts'
@@ -101,6 +102,7 @@ export const starter =
       propose,
       muxers: options.mplex === false ? [yamuxKind] : [yamuxKind, mplexKind(TabmeshError)],
       ...(networkKey && { shield: pnetShield(networkKey) }),
+      lookUpTxt: systemTxt(),
       limits: connections,
       onEvent,
     })

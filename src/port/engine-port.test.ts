@@ -28,6 +28,8 @@ const options: EngineOptions = {
   perf: false,
   connections: {},
   secureOnly: false,
+  near: true,
+  dnsOverHttps: undefined,
 }
 
 /** An engine in a world of virtual time, which passes while we wait. */

@@ -44,6 +44,9 @@ export interface EngineOptions {
   readonly connections: ConnectionOptions
   /** Whether the page may open only secure sockets: it was loaded over https. */
   readonly secureOnly: boolean
+  /** Whether the page came from this machine or its network: then private addresses of others are worth a dial. */
+  readonly near: boolean
+  readonly dnsOverHttps: string | undefined
 }
 
 export interface EngineStarted {

@@ -135,6 +135,7 @@ describe('peers on a shelf', () => {
     ])
     await held.close()
     expect([kept.size, kept.has('junk'), kept.has(gone)]).toEqual([299, false, false])
+    expect(decodeStoredPeer(kept.get(met) as Uint8Array)).toMatchObject({ agent: 'y/1', tags: { 'keep-alive': 1 } })
   })
 
   it('do not keep a peer waiting', async () => {

@@ -41,7 +41,7 @@ export interface KeptPeers {
 
 /** Storage answers in some 10 ms, or the peer does not wait for it. Milliseconds. */
 const SHELF_ANSWERS = 3_000
-/** A full store takes some 300 ms to read, of which no start waits for more than this. Milliseconds. */
+/** A full store takes hundreds of milliseconds to decode, of which no start waits for more than this. Milliseconds. */
 const LOAD_AHEAD = 100
 /** The worker is not kept from other work for longer. Milliseconds. */
 const LOAD_SLICE = 20
@@ -98,17 +98,17 @@ export const keepPeers = async (
     const warning = asTabmeshError(error, 'ERR_STORE', 'the peers of earlier can not be read')
     return { warnings: [warning], started: () => {}, close: () => Promise.resolve() }
   }
+  const damaged: string[] = []
+  let newer = 0
+  let at = 0
   /** Deleted while the rest is still being read: not to come back with it. */
   const gone = new Set<string>()
   store.onChange = (id) => {
-    if (store.stored(id) === undefined) gone.add(id)
+    if (at < read.length && store.stored(id) === undefined) gone.add(id)
     dirty.add(id)
     later()
   }
 
-  const damaged: string[] = []
-  let newer = 0
-  let at = 0
   const readSlice = (): void => {
     const until = performance.now() + LOAD_SLICE
     const peers: StoredPeer[] = []
@@ -121,6 +121,7 @@ export const keepPeers = async (
     }
     store.load(peers, now())
     if (at < read.length) return
+    read = []
     gone.clear()
     for (const key of damaged) if (store.stored(key) === undefined) changes.set(key, undefined)
     if (changes.size > 0) later()

@@ -24,49 +24,15 @@ import type { Cancel } from '../host.ts'
 import { DIAL_ADDRESS_TIMEOUT, DIAL_MAX_SOCKETS, RELAY_SETTLE } from '../limits.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import { abandonLink } from './abandon.ts'
-import type { BackOff } from './back-off.ts'
 import type { Connection } from './connection.ts'
-import type { LookUpTxt } from './dnsaddr.ts'
-import { ask, type Gater } from './gater.ts'
+import type { Dialling, Plan } from './dial-plan.ts'
+import { ask } from './gater.ts'
 import { race, type Tries } from './race.ts'
 import { type Route, rank } from './rank.ts'
 import type { DialOptions, DialTarget, Link, Net, Transport } from './service.ts'
 import { allFailed, findWays, keyOf, tooLate } from './ways.ts'
 
-/** What the dialer needs of the node around it. */
-export interface Dialling {
-  readonly net: Net
-  readonly transports: readonly Transport[]
-  /** Milliseconds for a dial that names no others. */
-  readonly timeout: number
-  /** Whether only what stays within a private network may be dialled. */
-  readonly confined: boolean
-  /** Whether addresses in private networks, as others advertise them, may be ours. */
-  readonly near: boolean
-  readonly backOff: BackOff
-  readonly lookUpTxt: LookUpTxt | undefined
-  readonly gater: Gater | undefined
-  /** Why nothing, or not this peer, is dialled. */
-  refuse(peer: PeerId | undefined): TabmeshError | undefined
-  /** What others say, and what we know ourselves, of where a peer is. */
-  known(peer: PeerId): readonly Multiaddr[]
-  routes(peer: PeerId): readonly Multiaddr[]
-  /** Secures and registers a link; the returned function gives up. */
-  upgrade(link: Link, peer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void
-  /** A dial has come to nothing, and no other one of that peer is under way. */
-  failed(peer: PeerId): void
-}
-
 type Waiter = (outcome: Outcome<Connection>) => void
-
-export interface Plan {
-  readonly peer: PeerId | undefined
-  /** What was named; none where it is for us to know the peer's addresses. */
-  readonly named: readonly Multiaddr[]
-  /** On somebody's behalf: what failed lately is left alone. */
-  readonly background: boolean
-  readonly timeout: number
-}
 
 export class Dialer {
   readonly #around: Dialling
@@ -201,7 +167,13 @@ export class Dialer {
       else {
         host.defer(() => {
           if (over) return
-          giveUp = ask(gater, host, [{ t: 'dial', peer, address }], (refusal) => (refusal === undefined ? enter() : fail(refusal)))
+          let asking = true
+          const cancel = ask(gater, host, [{ t: 'dial', peer, address }], (refusal) => {
+            asking = false
+            if (refusal === undefined) enter()
+            else fail(refusal)
+          })
+          if (asking) giveUp = cancel
         })
       }
     }

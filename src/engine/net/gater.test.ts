@@ -6,6 +6,7 @@ import { identifyService } from '../protocols/identify/service.ts'
 import { relayServer } from '../protocols/relay/hop.ts'
 import { relayClient } from '../protocols/relay/service.ts'
 import { echo } from '../testing/echo.ts'
+import { scriptedTransport } from '../testing/scripted-transport.ts'
 import { World, type WorldNode } from '../testing/world.ts'
 import type { Muxer } from '../wire/muxer.ts'
 import type { Connection } from './connection.ts'
@@ -207,6 +208,24 @@ describe('while a gater thinks', () => {
       cancel()
       world.run(1_000)
       atRest()
+    }
+  })
+
+  it('and when it has allowed, what it allowed may be given up', () => {
+    const world = new World(33)
+    const where = '/ip4/9.9.9.9/tcp/1'
+    for (const answerAfter of [undefined, 100]) {
+      const dial = (_peer: unknown, _address: unknown, answer: Answer): void => {
+        if (answerAfter === undefined) answer(true)
+        else world.after(answerAfter, () => answer(true))
+      }
+      const tcp = scriptedTransport(world, { [where]: 'silent' })
+      const a = world.node(() => ({ services: [], transports: [tcp], gater: { dial } }))
+      const cancel = a.node.dial({ addresses: [parseMultiaddr(where)] }, () => expect.unreachable())
+      world.run(200)
+      expect(tcp.running).toBe(1)
+      cancel()
+      expect([tcp.running, a.node.pending, world.waiting]).toEqual([0, 0, 0])
     }
   })
 

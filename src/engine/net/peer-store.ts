@@ -170,6 +170,7 @@ export class PeerStore {
       if (now >= past.seenAt + PEER_LIFE) continue
       const met = this.#peers.get(peer.id)?.peer
       this.#peers.set(peer.id, entryOf(met === undefined ? past : joined(met, past), now))
+      if (met !== undefined) this.onChange?.(peer.id)
     }
     const inOrder = [...this.#peers].sort(([, a], [, b]) => a.peer.seenAt - b.peer.seenAt)
     this.#peers.clear()

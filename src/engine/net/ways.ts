@@ -16,7 +16,7 @@ import { type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
 import type { PeerId } from '../codec/peer-id.ts'
 import type { Cancel } from '../host.ts'
 import { DIAL_MAX_ADDRESSES } from '../limits.ts'
-import type { Dialling, Plan } from './dialer.ts'
+import type { Dialling, Plan } from './dial-plan.ts'
 import { resolveDnsaddrs } from './dnsaddr.ts'
 import { type Route, rank, reachable } from './rank.ts'
 

@@ -90,6 +90,9 @@ export class FakePeerConnection implements RtcPeer {
   /** Of a dial without signalling. */
   #fingerprint: Uint8Array | undefined
   #candidates = 0
+  #broken = false
+  /** Of a restart: the remote's answer is there. */
+  #described = false
 
   constructor(clock: Pick<Host, 'now' | 'after'>, network: FakeNetwork, bySdp: Map<string, FakePeerConnection>, signals: RtcSignals) {
     this.#clock = clock
@@ -109,7 +112,27 @@ export class FakePeerConnection implements RtcPeer {
     this.asked.push('makeAnswer')
     this.#remote = this.#bySdp.get(offer)
     if (this.#remote === undefined) return this.#later(1, () => this.#signals.onRefused(new Error('an offer that does not parse')))
+    // An offer of ours is rolled back.
+    this.offers = false
+    this.#candidates = 0
     this.#describe('answer')
+  }
+
+  restart(): void {
+    this.asked.push('restart')
+    this.offers = true
+    this.#candidates = 0
+    this.#described = false
+    this.#describe('offer')
+  }
+
+  /** Nothing arrives any more on either side, until ICE is restarted and the network's fate lets it. */
+  breakPath(): void {
+    for (const each of [this, this.#remote]) {
+      if (each === undefined) continue
+      each.#broken = true
+      each.channels.broken()
+    }
   }
 
   makeDirectOffer(ufrag?: string): Channel {
@@ -127,6 +150,7 @@ export class FakePeerConnection implements RtcPeer {
     if (this.#fingerprint !== undefined) return this.#reach(answer, this.#fingerprint)
     this.#remote = this.#bySdp.get(answer)
     if (this.#remote === undefined) return this.#later(1, () => this.#signals.onRefused(new Error('an answer that does not parse')))
+    this.#described = true
     this.#tryToConnect()
   }
 
@@ -179,11 +203,11 @@ export class FakePeerConnection implements RtcPeer {
     this.#later(theirs, () => listener.accept(remote, remote.negotiated(), fingerprint))
   }
 
-  #describe(kind: string): void {
+  #describe(kind: 'offer' | 'answer'): void {
     const sdp = `${kind} ${this.#bySdp.size}`
     this.#bySdp.set(sdp, this)
     this.#later(2, () => {
-      this.#signals.onDescription(sdp)
+      this.#signals.onDescription(sdp, kind)
       for (let i = 1; i <= CANDIDATES; i += 1) {
         this.#later(i * this.#network.gathering, () => this.#signals.onCandidate(JSON.stringify({ candidate: `candidate ${i}` })))
       }
@@ -194,6 +218,7 @@ export class FakePeerConnection implements RtcPeer {
   #tryToConnect(): void {
     const remote = this.#remote
     if (!this.offers) return remote?.offers === true ? remote.#tryToConnect() : undefined
+    if (this.#broken && remote !== undefined) return this.#tryAgain(remote)
     if (remote === undefined || this.channels.remote !== undefined || this.#candidates === 0 || remote.#candidates === 0) return
     if (this.closed || remote.closed || this.#network.fate === 'silent') return
     const state = this.#network.fate === 'fails' ? 'failed' : 'connected'
@@ -203,6 +228,19 @@ export class FakePeerConnection implements RtcPeer {
     if (state === 'connected') this.#later(ours, () => this.channels.openChannel(INIT_LABEL))
     this.#later(ours, () => this.tell(state))
     remote.#later(theirs, () => remote.tell(state))
+  }
+
+  /** After a restart: the path is another one. */
+  #tryAgain(remote: FakePeerConnection): void {
+    if (!this.#described || this.#candidates === 0 || remote.#candidates === 0 || this.#network.fate !== 'connects') return
+    for (const each of [this, remote]) {
+      each.#broken = false
+      each.#described = false
+      each.#later(this.#network.connecting[0], () => {
+        each.channels.whole()
+        each.tell('connected')
+      })
+    }
   }
 
   #later(ms: number, run: () => void): void {

@@ -82,6 +82,8 @@ export class FakeRtc implements RtcChannels {
   closed = false
   /** When the path is free for the next message. */
   freeAt = 0
+  /** What waits for a path that is broken, as SCTP sends it again when there is one; undefined while there is. */
+  #held: (() => void)[] | undefined
   #sink: RtcSink | undefined
   #early: [Channel, string][] = []
   #zero: FakeDataChannel | undefined
@@ -152,8 +154,20 @@ export class FakeRtc implements RtcChannels {
     this.#sink?.onState(state)
   }
 
+  /** From now on nothing that this side sends arrives, until `whole`. */
+  broken(): void {
+    this.#held ??= []
+  }
+
+  whole(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const send of held) send()
+  }
+
   /** Runs `arrive` at the remote when the path has carried `bytes`. */
   carry(bytes: number, arrive: () => void, left: () => void = () => {}): void {
+    if (this.#held !== undefined) return void this.#held.push(() => this.carry(bytes, arrive, left))
     const now = this.clock.now()
     const start = Math.max(now, this.freeAt)
     this.freeAt = start + (this.path.bytesPerMs === undefined ? 0 : bytes / this.path.bytesPerMs)

@@ -16,13 +16,27 @@ import { attempt, type Version } from '../../engine/protocols/webrtc-direct/atte
 import { directPrologue, secureDirect } from '../../engine/protocols/webrtc-direct/handshake.ts'
 import { directTarget } from '../../engine/protocols/webrtc-direct/sdp.ts'
 import { webrtcDirectTransport } from '../../engine/protocols/webrtc-direct/transport.ts'
-import { echo } from '../../engine/testing/echo.ts'
 import type { Outcome } from '../../engine/wire/conversation.ts'
 import { nodeHost } from '../host.ts'
 import { newIdentity } from '../identity.ts'
 import { dtlsCertificates } from './certificates.ts'
 import { listenWebrtcDirect } from './listener.ts'
 import { nodeRtc } from './rtc.ts'
+
+/** Sends back what it reads. */
+const echo: Service = {
+  name: 'echo',
+  protocols: { '/echo/1': { maxInbound: 100 } },
+  onStream: (stream) =>
+    stream.attach({
+      onData(bytes) {
+        stream.write(bytes.slice())
+        stream.release(bytes.length)
+      },
+      onEnd: () => stream.end(),
+      onClose: () => {},
+    }),
+}
 
 export interface PeerOptions {
   readonly listen?: string
@@ -39,7 +53,7 @@ export const makePeer = async ({ listen, services = [], transports = [], directo
   const ping = pingService()
   const node = new Node({
     host,
-    services: [ping, perfService(), echo(), ...services],
+    services: [ping, perfService(), echo, ...services],
     transports: [webrtcDirectTransport(nodeRtc()), ...transports],
   })
   node.start()

@@ -13,15 +13,16 @@
  * A dialler goes on from another address (its network changed, its NAT forgot it) when the one it had is silent for DIRECT_QUIET
  * and the new one has proven itself; its checks name the route.
  *
- * Bounds: MAX_HELD datagrams for a route; DIRECT_MAX_CHALLENGES answers in a second; DIRECT_MAX_ASKED addresses asked, the oldest give way; MAX_QUEUE bytes
+ * Bounds: DIRECT_MAX_CHALLENGES answers in a second; DIRECT_MAX_ASKED addresses asked, the oldest give way; MAX_QUEUE bytes
  * that the system did not take, beyond which datagrams are dropped. Who opens routes bounds them.
  */
 
 import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { AddressInfo } from 'node:net'
-import { DIRECT_LINGER, DIRECT_MAX_ASKED, DIRECT_MAX_CHALLENGES, DIRECT_QUIET } from '../../engine/limits.ts'
-import { type Credentials, credentialsOfUsername } from '../../engine/protocols/webrtc-direct/sdp.ts'
+import { DIRECT_MAX_ASKED, DIRECT_MAX_CHALLENGES, DIRECT_QUIET } from '../../engine/limits.ts'
+import { credentialsOfUsername } from '../../engine/protocols/webrtc-direct/sdp.ts'
+import { type Dialler, FrontRoute, type Route, type RouteOwner } from './route.ts'
 import { makeCheck, TRANSACTION_ID, transactionOfAnswer, usernameOfCheck } from './stun.ts'
 
 /** Peer connections are reached here and nowhere else. */
@@ -31,35 +32,10 @@ const SOCKET_BUFFER = 1024 * 1024
 const MAX_QUEUE = 4 * 1024 * 1024
 /** A dialler repeats its check every 50 to 500 ms: one answer of ours is enough for this long. */
 const ASK_AGAIN = 200
-/** Datagrams of DTLS that come before the peer connection is ready for them: a ClientHello, in pieces. It would be repeated after a second. */
-const MAX_HELD = 8
-/** A closed peer connection has said all it has to say when it is silent for this long: it is torn down within milliseconds. */
-const LAST_WORDS = 50
 /** RFC 6347 §4.1: the record that says goodbye. */
 const DTLS_ALERT = 21
 /** RFC 7983 §7. */
 const isDtls = ([first = 0]: Buffer): boolean => first >= 20 && first <= 63
-
-export interface Dialler {
-  readonly host: string
-  readonly port: number
-  /** The name it gave to our side: the ufrag and password that we answer with. */
-  readonly ufrag: string
-  /** Its own. */
-  readonly credentials: Credentials
-  /** Its check, for the peer connection to answer: the next one may come half a second later. */
-  readonly check: Buffer
-}
-
-/** The way between a dialler and its peer connection. */
-export interface Route {
-  /** It has reached the dialler, and waits for its DTLS: only now the dialler's check is answered, and what came of DTLS is passed on. */
-  reached(): void
-  /** Passes on nothing more of the dialler's. */
-  mute(): void
-  /** The peer connection is closed: what it still has to say is passed on, then the route is no more. */
-  end(): void
-}
 
 interface Asked {
   readonly dialler: Dialler
@@ -67,7 +43,7 @@ interface Asked {
   readonly at: number
 }
 
-export class Front {
+export class Front implements RouteOwner {
   readonly #outer: Socket
   readonly #inner: Socket
   readonly #onDialler: (dialler: Dialler) => void
@@ -251,66 +227,6 @@ export class Front {
     if (this.#byUfrag.get(route.ufrag) === route) this.#byUfrag.delete(route.ufrag)
     if (this.#byAddress.get(route.key) === route) this.#byAddress.delete(route.key)
     if (this.#byAddress.size === 0) this.#closed?.()
-  }
-}
-
-class FrontRoute implements Route {
-  readonly #front: Front
-  readonly #held: Buffer[] = []
-  readonly ufrag: string
-  readonly check: Buffer
-  host: string
-  /** Of the dialler. */
-  dialled: number
-  key: string
-  /** Of the peer connection. */
-  port: number | undefined
-  heard = performance.now()
-  /** Datagrams from the peer connection. */
-  told = 0
-  isReached = false
-  muted = false
-  saidGoodbye = false
-  ended = false
-  timer: NodeJS.Timeout | undefined
-
-  constructor(front: Front, { host, port, ufrag, check }: Dialler) {
-    this.#front = front
-    this.host = host
-    this.dialled = port
-    this.key = `${host} ${port}`
-    this.ufrag = ufrag
-    this.check = check
-  }
-
-  reached(): void {
-    if (this.isReached || this.ended) return
-    this.isReached = true
-    this.#front.handOver(this, [this.check, ...this.#held.splice(0)])
-  }
-
-  /** Until the peer connection is silent. */
-  #linger(until: number): void {
-    const told = this.told
-    this.timer = setTimeout(() => {
-      if (this.told === told || performance.now() >= until) this.#front.remove(this)
-      else this.#linger(until)
-    }, LAST_WORDS)
-  }
-
-  hold(datagram: Buffer): void {
-    if (this.#held.length < MAX_HELD) this.#held.push(datagram)
-  }
-
-  mute(): void {
-    this.muted = true
-  }
-
-  end(): void {
-    if (this.ended) return
-    this.ended = true
-    if (this.port === undefined || this.saidGoodbye) this.#front.remove(this)
-    else this.#linger(performance.now() + DIRECT_LINGER)
   }
 }
 

@@ -25,8 +25,9 @@ import type { Channel } from '../../engine/wire/channel.ts'
 import { TabmeshError } from '../../errors.ts'
 import { loadWebrtc } from './binding.ts'
 import type { DtlsCertificate, DtlsCertificates } from './certificates.ts'
-import { type Dialler, Front, LOOPBACK } from './front.ts'
+import { Front, LOOPBACK } from './front.ts'
 import { NativePeer } from './peer.ts'
+import type { Dialler } from './route.ts'
 
 /** How often it is looked whether the certificate has to be renewed. */
 const DAY = 86_400_000

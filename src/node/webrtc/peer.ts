@@ -70,7 +70,8 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   #up = false
   #closed = false
   #names = 0
-  /** Messages since the last turn, and since the last one that emptied the queue. */
+  /** Messages ever, since the last turn, and since the last turn that emptied the queue. */
+  #messages = 0
   #arrived = 0
   #burst = 0
   readonly #onTurn = (): void => this.#turn()
@@ -185,6 +186,7 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   // ── ChannelOwner ──
 
   onMessage(): void {
+    this.#messages += 1
     this.#arrived += 1
     if (this.#arrived === 1) setImmediate(this.#onTurn)
   }
@@ -314,8 +316,11 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 
   /** When what was on its way to us is here: the rest would be leaked. */
   #closeSoon(turns: number): void {
+    const before = this.#messages
     setImmediate(() => {
-      if (this.#burst > 0 && turns > 0) this.#closeSoon(turns - 1)
+      // The first turn of a flood may have begun before we looked.
+      const full = this.#messages - before >= QUEUE_TURN || (this.#burst > 0 && turns === CLOSE_TURNS)
+      if (full && turns > 0) this.#closeSoon(turns - 1)
       else this.#closeNative()
     })
   }

@@ -176,6 +176,12 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     for (const each of net.connections(connection.remotePeer)) if (!each.direct && each.direction === 'outbound') each.retire()
   }
 
+  const waysTo = ({ remotePeer, remoteAddr, identified }: Connection): readonly Multiaddr[] => [
+    remoteAddr,
+    ...(identified?.addresses ?? []),
+    ...routes(remotePeer),
+  ]
+
   const begin = (it: Kept): void => {
     const { connection, trouble } = it
     it.retry?.()
@@ -184,7 +190,7 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     if (net.host.now() >= trouble.until) return exhausted(it)
     trouble.tries += 1
     const peer = connection.remotePeer
-    const circuits = circuitsTo(peer, [connection.remoteAddr, ...(connection.identified?.addresses ?? []), ...routes(peer)])
+    const circuits = circuitsTo(peer, waysTo(connection))
     const timer = net.host.after(MEND_TRY_TIMEOUT, () => {
       it.opening?.()
       it.opening = undefined
@@ -224,10 +230,11 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
   const lose = (it: Kept, fault: TabmeshError): void => {
     const { connection } = it
     if (connection === undefined) return it.muxer.abort(fault)
-    const { remotePeer, direction } = connection
-    const ways = [connection.remoteAddr, ...routes(remotePeer)]
+    const { remotePeer: peer, direction } = connection
+    const addresses = circuitsTo(peer, waysTo(connection), '/p2p-circuit/webrtc')
     connection.abort(fault)
-    if (direction === 'outbound') net.dial({ peer: remotePeer, addresses: ways }, () => {}, { background: true })
+    // By these names the circuit that is left of the tries is no answer.
+    if (direction === 'outbound' && addresses.length > 0) net.dial({ peer, addresses }, () => {}, { background: true })
   }
 
   /** One try over `stream`. */
@@ -403,9 +410,14 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     onNetworkChange(there) {
       online = there
       for (const it of kept) {
+        it.muxer.network(there)
         if (!there) continue
-        if (it.trouble === undefined) doubt(it)
-        else {
+        const { spokeAt } = it.muxer
+        const silent = it.state !== 'connected' || (spokeAt !== undefined && net.host.now() - spokeAt > MEND_SILENCE)
+        if (it.trouble === undefined) {
+          if (silent && mendable(it)) mend(it)
+          else doubt(it)
+        } else {
           it.trouble.until = net.host.now() + MEND_TIMEOUT
           it.trouble.tries = 0
           begin(it)

@@ -15,15 +15,15 @@ import type { Connection } from '../../net/connection.ts'
 import type { Link, Net } from '../../net/service.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 
-/** `…/p2p-circuit/p2p/B` of every relay that these addresses go through, each once. */
-export const circuitsTo = (peer: PeerId, addresses: readonly Multiaddr[]): readonly Multiaddr[] => {
+/** `…/p2p-circuit/p2p/B` of every relay that these addresses go through, each once; or `…/p2p-circuit/webrtc/p2p/B`. */
+export const circuitsTo = (peer: PeerId, addresses: readonly Multiaddr[], way = '/p2p-circuit'): readonly Multiaddr[] => {
   const byRelay = new Map<string, Multiaddr>()
   for (const address of addresses) {
     const relay = relayOf(address)?.relay
     // Of one relay the first address will do, however many it has.
     if (relay !== undefined && byRelay.size < MEND_MAX_WAYS) {
       const key = peerIdOf(relay) ?? relay.text
-      if (!byRelay.has(key)) byRelay.set(key, encapsulate(relay, `/p2p-circuit/p2p/${peer}`))
+      if (!byRelay.has(key)) byRelay.set(key, encapsulate(relay, `${way}/p2p/${peer}`))
     }
   }
   return [...byRelay.values()]

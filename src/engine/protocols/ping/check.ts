@@ -40,8 +40,8 @@ export const checkService = ({ ping, onDead }: CheckOptions): CheckService => {
 
   const check: CheckService['check'] = (connection, patience, done) => {
     const { host } = net
-    const began = host.now()
     const wait = Math.min(CHECK_MAX, Math.max(patience, 4 * (connection.rtt ?? 0)))
+    let began = 0
     let over = false
     let slept = false
     let timer: Cancel = () => {}
@@ -59,15 +59,15 @@ export const checkService = ({ ping, onDead }: CheckOptions): CheckService => {
       ping(connection, (outcome) => {
         if (over) return
         if (outcome.ok) return finish(true)
-        if (connection.status === 'closed') return finish(false)
-        // One that was asked earlier gave up; every other fault is an answer, or says nothing about the remote.
-        if (outcome.fault.code === 'ERR_TIMEOUT') ask()
-        else finish(true)
+        // One that was asked earlier gave up; every other fault is an answer, or says nothing about the remote, unless all of it closes.
+        if (outcome.fault.code === 'ERR_TIMEOUT' && connection.status !== 'closed') ask()
+        else host.defer(() => finish(connection.status !== 'closed'))
       })
     const arm = (): void => {
       suspended.delete(arm)
       timer()
-      const due = host.now() + wait
+      began = host.now()
+      const due = began + wait
       timer = host.after(wait, () => {
         if ((connection.heardAt ?? Number.NEGATIVE_INFINITY) > began) return finish(true)
         if (!online) return void suspended.add(arm)

@@ -772,3 +772,60 @@ describe('the connections of one node', () => {
     expect(node.unread).toBe(0)
   })
 })
+
+describe('while the network is away', () => {
+  const talk = (): { clock: FakeClock; near: FakeRtc; muxer: WebrtcMuxer; stream: Channel; far: () => number } => {
+    const clock = new FakeClock()
+    const [near, other] = fakeRtcPair(clock, { latency: 5 })
+    const muxer = webrtcMuxer(near, clock)
+    const remote = webrtcMuxer(other, clock)
+    let got = 0
+    muxer.attach({ onStream: () => {}, onClose: () => {} })
+    remote.attach({
+      onStream: (channel) =>
+        channel.attach({
+          onData: (bytes) => {
+            got += bytes.length
+            channel.release(bytes.length)
+            channel.write(bytes)
+          },
+          onEnd: () => {},
+          onClose: () => {},
+        }),
+      onClose: () => {},
+    })
+    const stream = muxer.open()
+    stream.attach({ onData: (bytes) => stream.release(bytes.length), onEnd: () => {}, onClose: () => {} })
+    clock.run(100, () => stream.write(new Uint8Array(10)))
+    return { clock, near, muxer, stream, far: () => got }
+  }
+
+  it('a few small messages are all that is sent, and when it is back one at a time until the remote is heard', () => {
+    const { clock, near, muxer, stream, far } = talk()
+    near.broken()
+    clock.run(0, () => muxer.network(false))
+    const before = near.messagesSent
+    for (let i = 0; i < 100; i += 1) clock.run(100, () => stream.write(new Uint8Array(100)))
+    expect(near.messagesSent - before).toBe(3)
+    clock.run(350, () => muxer.network(true))
+    expect(near.messagesSent - before).toBe(7)
+    clock.run(1_000, () => near.whole())
+    expect(far()).toBe(10_010)
+  })
+
+  it('all goes on at once where the path works after all', () => {
+    const { clock, muxer, stream, far } = talk()
+    clock.run(0, () => muxer.network(false))
+    clock.run(1_000, () => stream.write(new Uint8Array(100_000)))
+    expect(far()).toBe(100_010)
+  })
+
+  it('all goes after a while even if nothing is ever heard', () => {
+    const { clock, near, muxer, stream } = talk()
+    near.broken()
+    clock.run(0, () => muxer.network(false))
+    clock.run(0, () => muxer.network(true))
+    clock.run(5_000, () => stream.write(new Uint8Array(100_000)))
+    expect(near.bytesSent).toBeGreaterThan(100_000)
+  })
+})

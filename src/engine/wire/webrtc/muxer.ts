@@ -22,6 +22,11 @@ import {
   RTC_MAX_INBOUND,
   RTC_MAX_MESSAGE,
   RTC_SEND_TOTAL,
+  RTC_TRICKLE,
+  RTC_TRICKLE_AWAY,
+  RTC_TRICKLE_AWAY_MAX,
+  RTC_TRICKLE_BYTES,
+  RTC_TRICKLE_MAX,
 } from '../../limits.ts'
 import type { Channel } from '../channel.ts'
 import { closedChannel } from '../channel.ts'
@@ -57,6 +62,11 @@ export interface WebrtcMuxer extends Muxer {
   readonly heardAt: number
   /** Since when what was sent has had no answer at all; undefined where nothing was sent since the remote was last heard. */
   readonly spokeAt: number | undefined
+  /**
+   * The network is away, or there again. Until the remote is heard what is sent is held back but for a few small messages: it would be lost,
+   * fill SCTP's window, and SCTP would wait up to 3 s (Chromium) before it tries again, however long the network has been there.
+   */
+  network(online: boolean): void
 }
 
 export const webrtcMuxer = (rtc: RtcChannels, host: Pick<Host, 'now' | 'after' | 'defer'>, options: WebrtcMuxerOptions = {}): WebrtcMuxer =>
@@ -75,6 +85,9 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   readonly #onSpeak: (() => void) | undefined
   heardAt = 0
   spokeAt: number | undefined
+  /** While things are held back: since when, how many small messages may still go, and how much now. */
+  #held: { readonly since: number; left: number; room: number } | undefined
+  #cancelHeld: Cancel = () => {}
   #shedding = false
   readonly #streams = new Set<StreamChannel>()
   #inbound = 0
@@ -179,6 +192,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
 
   get room(): number {
     if (this.#hurried) return Number.POSITIVE_INFINITY
+    if (this.#held !== undefined) return this.#held.room
     let unsent = 0
     for (const stream of this.#unsent) {
       const bytes = stream.unsent
@@ -191,9 +205,38 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
   heard(): void {
     this.heardAt = this.#host.now()
     this.spokeAt = undefined
+    if (this.#held !== undefined && this.heardAt >= this.#held.since) this.#letGo()
+  }
+
+  network(online: boolean): void {
+    if (this.#state !== 'open' || (online && this.#held === undefined)) return
+    this.#cancelHeld()
+    const every = online ? RTC_TRICKLE : RTC_TRICKLE_AWAY
+    // What was on its way when the network went is no sign that it is there.
+    const held = {
+      since: this.#host.now() + (online ? 0 : RTC_TRICKLE_AWAY),
+      left: online ? RTC_TRICKLE_MAX : RTC_TRICKLE_AWAY_MAX,
+      room: 0,
+    }
+    this.#held = held
+    const trickle = (): void => {
+      if (held.left === 0) return online ? this.#letGo() : undefined
+      held.left -= 1
+      held.room = RTC_TRICKLE_BYTES
+      this.#cancelHeld = this.#host.after(every, trickle)
+      this.drained()
+    }
+    this.#cancelHeld = this.#host.after(online ? 0 : every, trickle)
+  }
+
+  #letGo(): void {
+    this.#held = undefined
+    this.#cancelHeld()
+    this.drained()
   }
 
   queued(stream: StreamChannel): void {
+    if (this.#held !== undefined) this.#held.room = 0
     if (this.spokeAt === undefined) {
       this.spokeAt = this.#host.now()
       this.#onSpeak?.()
@@ -203,6 +246,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
 
   block(stream: StreamChannel): void {
     this.#blocked.add(stream)
+    if (this.#held !== undefined) return
     this.#cancelPoll ??= this.#host.after(RTC_DRAIN_POLL, () => {
       this.#cancelPoll = undefined
       this.drained()
@@ -296,6 +340,7 @@ class RtcMuxer implements WebrtcMuxer, RtcSink, StreamOwner {
     this.#cancelAlarm()
     this.#cancelClose()
     this.#cancelPoll?.()
+    this.#cancelHeld()
     this.#budget.node.leave(this.#budget)
     for (const stream of [...this.#streams]) stream.handle({ t: 'gone', fault: fault ?? gone() })
     this.#due = []

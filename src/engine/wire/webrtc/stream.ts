@@ -20,7 +20,7 @@
  */
 
 import { remoteFault, TabmeshError } from '../../../errors.ts'
-import { RTC_MAX_MESSAGE, RTC_SEND_BUFFER } from '../../limits.ts'
+import { RTC_MAX_MESSAGE, RTC_SEND_BUFFER, RTC_TRICKLE_BYTES } from '../../limits.ts'
 import type { Budget } from './flow.ts'
 import { Inflow, Outflow } from './flow.ts'
 import type { Frame } from './framing.ts'
@@ -167,6 +167,8 @@ export class RtcStream {
       const bytes = Math.min(
         queued,
         this.#outflow.room,
+        // One message more than there is room for does no harm, but where little at a time is let through that is meant.
+        room <= RTC_TRICKLE_BYTES ? room : queued,
         frameRoom(credit, this.#outflow.mutual ? RTC_MAX_MESSAGE : this.#habits.maxMessage),
       )
       this.#outflow.sent(bytes)
