@@ -91,7 +91,8 @@ const node = await createLibp2p({
   // all peers of a test share one address; the default is 5 connections a second from each
   connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 1000 },
   services: {
-    identify: identify(),
+    // One more than its default of one: it asks by itself when it connects, and the command may come at the same time.
+    identify: identify({ maxOutboundStreams: 2 }),
     identifyPush: identifyPush(),
     fetch: fetch(),
     ping: ping({ maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }),
