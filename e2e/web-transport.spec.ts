@@ -7,6 +7,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { expect, type Page } from 'playwright/test'
+import { expectSameHeaps, inspect } from './census.ts'
 import { test as base, start, untilHeard } from './harness.ts'
 import { type GoPeer, spawnGoPeer } from './peers/go/client.mjs'
 
@@ -328,7 +329,8 @@ const socketsTo = async (port: number): Promise<number | undefined> => {
 test(`${ROUNDS} dials and hang-ups leave nothing behind`, async ({ openPage, go, site }) => {
   test.setTimeout(180_000)
   const page = await openPage()
-  const worker = await inspectWorker(page)
+  const { heap, evaluate } = await inspect(page)
+  const counts = () => evaluate<{ sessions: number; halves: number; opened: number }>('worker', 'counts')
   await page.evaluate(async (url) => {
     // Counts in the worker, under the engine: sessions that are not closed, halves of streams that are not over.
     const counting = (): void => {
@@ -379,71 +381,20 @@ test(`${ROUNDS} dials and hang-ups leave nothing behind`, async ({ openPage, go,
     )
   const quiet = async () => {
     await untilAlone(go)
-    await expect.poll(() => worker.counts()).toMatchObject({ sessions: 0, halves: 0 })
+    await expect.poll(() => counts()).toMatchObject({ sessions: 0, halves: 0 })
   }
   await rounds(WARM_UP)
   await quiet()
-  const before = { worker: await worker.heap(), page: await pageHeap(page) }
+  const before = { worker: await heap('worker'), page: await heap('page') }
 
   const began = performance.now()
   await rounds(ROUNDS)
   const ms = (performance.now() - began) / ROUNDS
   await quiet()
-  expect((await worker.counts()).opened).toBe(WARM_UP + ROUNDS)
+  expect((await counts()).opened).toBe(WARM_UP + ROUNDS)
   expect(await page.evaluate(() => peer.connections.length)).toBe(0)
   const port = Number(addressOf(go).split('/')[4])
   await expect.poll(async () => (await socketsTo(port)) ?? 0, { message: 'sockets', timeout: 15_000 }).toBe(0)
-  const after = { worker: await worker.heap(), page: await pageHeap(page) }
-  const growth = (side: 'worker' | 'page') => after[side] / before[side]
-  console.log(
-    `  ${ms.toFixed(1)} ms a round; the worker's heap ${(before.worker / 1e6).toFixed(2)} → ${(after.worker / 1e6).toFixed(2)} MB, ` +
-      `the page's ${(before.page / 1e6).toFixed(2)} → ${(after.page / 1e6).toFixed(2)} MB`,
-  )
-  expect(growth('worker')).toBeLessThan(1.1)
-  expect(growth('page')).toBeLessThan(1.1)
+  const after = { worker: await heap('worker'), page: await heap('page') }
+  console.log(`  ${ms.toFixed(1)} ms a round; ${expectSameHeaps(before, after)}`)
 })
-
-const GC = 'HeapProfiler.collectGarbage'
-const HEAP = 'Runtime.getHeapUsage'
-
-const pageHeap = async (page: Page): Promise<number> => {
-  const session = await page.context().newCDPSession(page)
-  for (let i = 0; i < 3; i += 1) await session.send(GC)
-  const { usedSize } = await session.send(HEAP)
-  await session.detach()
-  return usedSize
-}
-
-/** Looks into the next worker that the page starts: Playwright has no session of its own with one. */
-const inspectWorker = async (page: Page) => {
-  const session = await page.context().newCDPSession(page)
-  let target: string | undefined
-  const waiting = new Map<number, (result: Record<string, unknown>) => void>()
-  session.on('Target.attachedToTarget', ({ sessionId }) => {
-    target = sessionId
-  })
-  session.on('Target.receivedMessageFromTarget', ({ message }) => {
-    const { id, result } = JSON.parse(message)
-    waiting.get(id)?.(result)
-    waiting.delete(id)
-  })
-  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false })
-  let last = 0
-  const ask = async (method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> => {
-    if (target === undefined) throw new Error('the page has no worker')
-    last += 1
-    const answer = new Promise<Record<string, unknown>>((resolve) => waiting.set(last, resolve))
-    await session.send('Target.sendMessageToTarget', { sessionId: target, message: JSON.stringify({ id: last, method, params }) })
-    return answer
-  }
-  return {
-    async heap(): Promise<number> {
-      for (let i = 0; i < 3; i += 1) await ask(GC)
-      return (await ask(HEAP)).usedSize as number
-    },
-    async counts(): Promise<{ sessions: number; halves: number; opened: number }> {
-      const { result } = await ask('Runtime.evaluate', { expression: 'counts', returnByValue: true })
-      return (result as { value: { sessions: number; halves: number; opened: number } }).value
-    },
-  }
-}

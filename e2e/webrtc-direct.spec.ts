@@ -6,8 +6,9 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { type CDPSession, chromium, expect, type Page } from 'playwright/test'
+import { chromium, expect, type Page } from 'playwright/test'
 import { chromiumFlags } from '../scripts/chromium.mjs'
+import { expectSameHeaps, takeCensus } from './census.ts'
 import { test as base, start } from './harness.ts'
 import { installHelpers } from './in-page.ts'
 import { spawnGoPeer } from './peers/go/client.mjs'
@@ -321,69 +322,6 @@ for (const [bridge, rounds, name] of [
     const ms = (performance.now() - began) / rounds
     await quiet()
     const after = await census()
-    const heap = (side: 'page' | 'worker') => `${(before[side] / 1e6).toFixed(2)} → ${(after[side] / 1e6).toFixed(2)} MB`
-    console.log(
-      `  ${ms.toFixed(0)} ms a round; live ${JSON.stringify(after.open)}; heap of the page ${heap('page')}, of the worker ${heap('worker')}`,
-    )
-    expect(after.page / before.page).toBeLessThan(1.1)
-    expect(after.worker / before.worker).toBeLessThan(1.1)
+    console.log(`  ${ms.toFixed(0)} ms a round; live ${JSON.stringify(after.open)}; ${expectSameHeaps(before, after)}`)
   })
-}
-
-type Ask = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
-
-/** What is alive after a collection, as the browser's own heap says, in the page and in the worker that it starts next. */
-const takeCensus = async (page: Page) => {
-  const session = await page.context().newCDPSession(page)
-  const ask = { page: session.send.bind(session) as Ask, worker: await workerOf(session) }
-
-  const alive = async (where: 'page' | 'worker', what: string): Promise<number> => {
-    const objectGroup = 'census'
-    const { result } = await ask[where]('Runtime.evaluate', { expression: `${what}.prototype`, objectGroup })
-    const prototypeObjectId = (result as { objectId: string }).objectId
-    const { objects } = await ask[where]('Runtime.queryObjects', { prototypeObjectId, objectGroup })
-    const { objectId } = objects as { objectId: string }
-    const counted = await ask[where]('Runtime.callFunctionOn', { objectId, functionDeclaration: 'function () { return this.length }' })
-    await ask[where]('Runtime.releaseObjectGroup', { objectGroup })
-    return (counted.result as { value: number }).value
-  }
-  const heap = async (where: 'page' | 'worker'): Promise<number> => {
-    for (let i = 0; i < 3; i += 1) await ask[where]('HeapProfiler.collectGarbage', {})
-    return (await ask[where]('Runtime.getHeapUsage', {})).usedSize as number
-  }
-  return async () => ({
-    page: await heap('page'),
-    worker: await heap('worker'),
-    open: {
-      connections: await alive('page', 'RTCPeerConnection'),
-      pageChannels: await alive('page', 'RTCDataChannel'),
-      pagePorts: await alive('page', 'MessagePort'),
-      channels: await alive('worker', 'RTCDataChannel'),
-      ports: await alive('worker', 'MessagePort'),
-    },
-  })
-}
-
-/** Playwright has no session of its own with a worker. */
-const workerOf = async (session: CDPSession): Promise<Ask> => {
-  let target: string | undefined
-  let last = 0
-  const waiting = new Map<number, (result: Record<string, unknown>) => void>()
-  session.on('Target.attachedToTarget', ({ sessionId }) => {
-    target = sessionId
-  })
-  session.on('Target.receivedMessageFromTarget', ({ message }) => {
-    const { id, result } = JSON.parse(message)
-    waiting.get(id)?.(result)
-    waiting.delete(id)
-  })
-  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false })
-  return async (method, params) => {
-    if (target === undefined) throw new Error('the page has no worker')
-    last += 1
-    const id = last
-    const answer = new Promise<Record<string, unknown>>((resolve) => waiting.set(id, resolve))
-    await session.send('Target.sendMessageToTarget', { sessionId: target, message: JSON.stringify({ id, method, params }) })
-    return answer
-  }
 }
