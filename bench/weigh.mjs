@@ -1,4 +1,4 @@
-// Bytes of the bundles that a page loads, with equal functions: WebSocket, circuit relay, WebRTC, Noise, yamux, identify, ping.
+// Bytes of the bundles that a page loads. js-libp2p is given what our one bundle has, as far as its packages are there: see hello.js.
 
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'

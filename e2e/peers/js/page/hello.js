@@ -1,21 +1,27 @@
 // @ts-nocheck: js-libp2p's packages and types are only there once the folder's own `npm ci` has run
 //
-// Never run: the smallest js-libp2p peer with what our own hello world has (WebSocket, relay, WebRTC, Noise, yamux, identify, ping).
-// Bundled only to weigh it.
+// Never run: a js-libp2p peer with what tabmesh's one bundle has (WebSocket, relay, WebRTC, WebRTC-direct, private networks, Noise, yamux,
+// identify and its pushes, ping, fetch), but for WebTransport and peers that are kept, which js-libp2p has in packages that this folder
+// does without. Bundled only to weigh it.
 
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
-import { identify } from '@libp2p/identify'
+import { fetch } from '@libp2p/fetch'
+import { identify, identifyPush } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
-import { webRTC } from '@libp2p/webrtc'
+import { preSharedKey } from '@libp2p/pnet'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 
+const psk = new URLSearchParams(location.search).get('psk')
+
 window.peer = await createLibp2p({
   addresses: { listen: ['/p2p-circuit', '/webrtc'] },
-  transports: [webSockets(), webRTC(), circuitRelayTransport()],
+  transports: [webSockets(), webRTC(), webRTCDirect(), circuitRelayTransport()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
-  services: { identify: identify(), ping: ping() },
+  ...(psk && { connectionProtector: preSharedKey({ psk: new TextEncoder().encode(psk) }) }),
+  services: { identify: identify(), identifyPush: identifyPush(), ping: ping(), fetch: fetch() },
 })
