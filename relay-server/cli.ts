@@ -25,13 +25,16 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
   --data DIR                 where the identity key is kept (${defaultData()})
   --config FILE              JSON with any of these settings: listen, announce, data, maxConnections, maxReservations,
                              reservationDuration, maxCircuits, maxCircuitsPerPeer, circuitDuration, circuitBytes, trustProxy,
-                             stun, stunPort
+                             stun, stunPort, autonat, autonatPrivate, rendezvous, maxRegistrations, maxRegistrationsPerPeer,
+                             minRegistrationDuration, listNamespaces
   --max-reservations N       peers that are reachable through it at a time (1024)
   --max-circuits N           circuits at a time (4096)
   --circuit-duration SECONDS what one circuit may last (no limit)
   --circuit-bytes BYTES      what one circuit may carry each way (no limit)
   --stun-port PORT           UDP port where STUN is answered (the number of the first listener)
   --no-stun                  do not answer STUN: pages then find direct paths only on their own network, or by servers they name
+  --no-autonat               do not dial peers to tell them whether they can be reached
+  --no-rendezvous            do not let peers register under a name, nor find each other by it
   --json                     one line of JSON on stdout when it is ready, JSON lines on stderr after that
   --verbose                  logs every connection too
   --help, --version
@@ -51,6 +54,8 @@ const flags = {
   'circuit-bytes': { type: 'string' },
   'stun-port': { type: 'string' },
   'no-stun': { type: 'boolean' },
+  'no-autonat': { type: 'boolean' },
+  'no-rendezvous': { type: 'boolean' },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
@@ -74,6 +79,8 @@ const main = async (): Promise<void> => {
     circuitBytes: values['circuit-bytes'],
     stunPort: values['stun-port'],
     stun: values['no-stun'] === true ? false : undefined,
+    autonat: values['no-autonat'] === true ? false : undefined,
+    rendezvous: values['no-rendezvous'] === true ? false : undefined,
   })
   const relay = await startRelay(config, (event) => logEvent(log, event, values.verbose))
   stopOnSignals(relay, log)

@@ -10,7 +10,15 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Multiaddr, parseMultiaddr } from '../src/engine/codec/multiaddr.ts'
-import { RELAY_MAX_CIRCUITS, RELAY_MAX_CIRCUITS_PER_PEER, RELAY_MAX_RESERVATIONS, RELAY_RESERVATION_TTL } from '../src/engine/limits.ts'
+import {
+  RELAY_MAX_CIRCUITS,
+  RELAY_MAX_CIRCUITS_PER_PEER,
+  RELAY_MAX_RESERVATIONS,
+  RELAY_RESERVATION_TTL,
+  RENDEZVOUS_MAX_PER_PEER,
+  RENDEZVOUS_MAX_REGISTRATIONS,
+  RENDEZVOUS_MIN_TTL,
+} from '../src/engine/limits.ts'
 import { TabmeshError } from '../src/errors.ts'
 
 export interface RelayConfig {
@@ -38,6 +46,19 @@ export interface RelayConfig {
   readonly stun: boolean
   /** UDP port of it; 0 for the number of the first listener, or any where that is taken. */
   readonly stunPort: number
+  /** Whether to dial peers that ask whether they can be reached (AutoNAT v2). */
+  readonly autonat: boolean
+  /** Whether to dial them in private networks and on this machine too: for tests and closed networks only. */
+  readonly autonatPrivate: boolean
+  /** Whether to be a rendezvous point: peers register under a name, and find each other by it. */
+  readonly rendezvous: boolean
+  /** Registrations of all peers, and of one. */
+  readonly maxRegistrations: number
+  readonly maxRegistrationsPerPeer: number
+  /** Seconds that one has to last at least. */
+  readonly minRegistrationDuration: number
+  /** Whether to tell who asks for all names at once. */
+  readonly listNamespaces: boolean
 }
 
 /** As it stands in the file and on the command line. */
@@ -106,6 +127,13 @@ const readers: { readonly [field in keyof RelayConfig]: Reader<RelayConfig[field
   trustProxy: flag,
   stun: flag,
   stunPort: whole(0, 65_535),
+  autonat: flag,
+  autonatPrivate: flag,
+  rendezvous: flag,
+  maxRegistrations: whole(0, MANY),
+  maxRegistrationsPerPeer: whole(1, MANY),
+  minRegistrationDuration: whole(1, DAY),
+  listNamespaces: flag,
 }
 
 const defaults: RelayConfig = {
@@ -125,6 +153,13 @@ const defaults: RelayConfig = {
   trustProxy: false,
   stun: true,
   stunPort: 0,
+  autonat: true,
+  autonatPrivate: false,
+  rendezvous: true,
+  maxRegistrations: RENDEZVOUS_MAX_REGISTRATIONS,
+  maxRegistrationsPerPeer: RENDEZVOUS_MAX_PER_PEER,
+  minRegistrationDuration: RENDEZVOUS_MIN_TTL,
+  listNamespaces: true,
 }
 
 /** One complete configuration out of settings, the later ones winning. Throws ERR_INVALID_ARGUMENT naming the field. */

@@ -242,3 +242,27 @@ describe('the STUN of a relay', () => {
     expect(await told(peer)).toEqual([])
   })
 })
+
+it('refuses a reservation by a hook of its gater: the peer is told why, others get theirs, and it has one when the hook allows', async () => {
+  const asked: string[] = []
+  const banned = new Set<string>()
+  const relay = await startRelay(relayConfig({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] }), undefined, {
+    reservation(peer, answer) {
+      asked.push(peer)
+      setImmediate(() => answer(!banned.has(peer)))
+    },
+  })
+  running.push(relay)
+  const [a, b] = [peerAt(relay), peerAt(relay)]
+  banned.add(a.node.self)
+  expect((await a.event('error')).error).toMatchObject({
+    code: 'ERR_RELAY_REFUSED',
+    message: expect.stringContaining('202 PERMISSION_DENIED'),
+  })
+  expect((await b.event('relay:reserved')).relay).toBe(relay.peerId)
+  expect(relay.status().reservations).toBe(1)
+  expect(new Set(asked)).toEqual(new Set([a.node.self, b.node.self]))
+  banned.clear()
+  expect((await a.event('relay:reserved')).relay).toBe(relay.peerId)
+  expect(relay.status().reservations).toBe(2)
+}, 15_000)

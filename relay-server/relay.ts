@@ -1,7 +1,7 @@
 /**
  * The relay: a node that lends its address to peers that have none, and its HTTP side.
  *
- *   startRelay ─▶ identity ─▶ node (identify, ping, relay) ─▶ listeners ─▶ ready ── stop() ─▶ draining ─▶ stopped
+ *   startRelay ─▶ identity ─▶ node (identify, ping, relay, STUN's place, AutoNAT's server, rendezvous) ─▶ listeners ─▶ ready ── stop() ─▶ draining ─▶ stopped
  *
  * Draining: no new connections; every connection gets a go-away and then WebSocket close 1001; what has not gone by then
  * is dropped. Within STOP_TIMEOUT and WS_CLOSE_TIMEOUT it is over.
@@ -12,16 +12,23 @@
 import { encapsulate, type Multiaddr, withoutPeerId } from '../src/engine/codec/multiaddr.ts'
 import { webSocketTarget } from '../src/engine/codec/web-socket-url.ts'
 import { RELAY_MAX_WINDOW } from '../src/engine/limits.ts'
+import { networkOf } from '../src/engine/net/capacity.ts'
+import type { Gater } from '../src/engine/net/gater.ts'
 import { Node } from '../src/engine/net/node.ts'
 import type { Limit, NetEvent } from '../src/engine/net/service.ts'
+import { autonatServer } from '../src/engine/protocols/autonat/server.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
 import { pingService } from '../src/engine/protocols/ping/service.ts'
 import { relayServer } from '../src/engine/protocols/relay/hop.ts'
+import { type RendezvousServer, rendezvousServer } from '../src/engine/protocols/rendezvous/server.ts'
 import { stunDirectory } from '../src/engine/protocols/stun/service.ts'
 import { nodeHost } from '../src/node/host.ts'
 import { loadIdentity, newIdentity } from '../src/node/identity.ts'
 import { reachableAddresses } from '../src/node/interfaces.ts'
+import { nodeStranger } from '../src/node/stranger.ts'
+import { tcpTransport } from '../src/node/tcp.ts'
 import { tlsSecurity } from '../src/node/tls/security.ts'
+import { wsTransport } from '../src/node/ws-dialer.ts'
 import { listenWs, type WsListener } from '../src/node/ws-listener.ts'
 import type { RelayConfig } from './config.ts'
 import { answerHttp, type RelayStatus } from './http.ts'
@@ -43,8 +50,12 @@ export interface Relay {
 /** Sockets beside those of connections: the status page, and connections that are refused. */
 const SPARE_SOCKETS = 512
 
-/** Starts a relay. Throws ERR_LISTEN where a port is taken, ERR_INVALID_KEY and ERR_STORE for the identity. */
-export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent) => void = () => {}): Promise<Relay> => {
+/**
+ * Starts a relay. `gater` decides whom it serves: PERMISSION_DENIED is what a peer hears that gets no reservation.
+ *
+ * Throws ERR_LISTEN where a port is taken, ERR_INVALID_KEY and ERR_STORE for the identity.
+ */
+export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent) => void = () => {}, gater?: Gater): Promise<Relay> => {
   const began = performance.now()
   const key = config.data === undefined ? newIdentity() : await loadIdentity(config.data)
   const server = relayServer({
@@ -56,13 +67,17 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   })
   const stun: StunServer[] = []
   const directory = stunDirectory(() => ({ port: stun[0]?.port as number }))
+  const stranger = nodeStranger({ transports: [tcpTransport(), wsTransport()], quic: true, gater })
+  const autonat = config.autonat ? [autonatServer({ stranger, allowPrivate: config.autonatPrivate })] : []
+  const rendezvous = config.rendezvous ? [rendezvousOf(config).service] : []
   const node = new Node({
     host: nodeHost(key),
-    services: [identifyService(), pingService(), server.service, ...(config.stun ? [directory] : [])],
+    services: [identifyService(), pingService(), server.service, ...(config.stun ? [directory] : []), ...autonat, ...rendezvous],
     transports: [],
     securities: [tlsSecurity(key)],
     // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
     limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections, maxWindow: RELAY_MAX_WINDOW },
+    gater,
     onEvent,
   })
   let addresses: readonly string[] = []
@@ -82,6 +97,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   const stop = async (): Promise<void> => {
     for (const listener of listeners) listener.stopAccepting()
     await new Promise<void>((done) => node.stop(done))
+    stranger.close()
     await Promise.all([...listeners, ...stun].map((each) => each.close()))
   }
   try {
@@ -132,6 +148,16 @@ const answerStun = async (listeners: readonly WsListener[], wanted: number): Pro
     throw error
   }
 }
+
+/** Peers of one public address share what there is room for, so that one of them with many names has not more than others with one. */
+const rendezvousOf = (config: RelayConfig): RendezvousServer =>
+  rendezvousServer({
+    maxRegistrations: config.maxRegistrations,
+    maxPerPeer: config.maxRegistrationsPerPeer,
+    minTtl: config.minRegistrationDuration,
+    listAll: config.listNamespaces,
+    partyOf: ({ remoteAddr }) => networkOf(remoteAddr),
+  })
 
 /** Absent where nothing is limited: peers take a circuit with a limit for a stopgap. */
 const limitOf = ({ circuitDuration, circuitBytes }: RelayConfig): { limit?: Limit } => {

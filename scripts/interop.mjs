@@ -5,6 +5,7 @@
  *   node scripts/interop.mjs tcp 'js node'     only what has all of these in its group and name
  *   node scripts/interop.mjs --list            names all of it, and runs nothing
  *   node scripts/interop.mjs --dist DIR        another build than dist/
+ *   node scripts/interop.mjs --rust            builds rust-libp2p too, which takes some minutes; once it is built it always takes part
  *
  * First the matrix (e2e/interop/matrix.mjs): {our page, our page in bridge mode, our Node peer} dialling and dialled by {go, js, ours}, over
  * every transport, security and muxer. A cell connects, pings, has 1 MB echoed and compares its hash, and measures 20 MB each way. Then the
@@ -17,18 +18,22 @@ import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { autonat } from '../e2e/interop/autonat.mjs'
 import { LISTEN, openCast } from '../e2e/interop/cast.mjs'
 import { runCell } from '../e2e/interop/cell.mjs'
+import { dcutr } from '../e2e/interop/dcutr.mjs'
 import { openLab, within } from '../e2e/interop/lab.mjs'
 import { limits } from '../e2e/interop/limits.mjs'
 import { cells, LINES, pairName } from '../e2e/interop/matrix.mjs'
 import { refusals } from '../e2e/interop/refusals.mjs'
 import { relayed } from '../e2e/interop/relayed.mjs'
+import { rendezvous } from '../e2e/interop/rendezvous.mjs'
 import { services } from '../e2e/interop/services.mjs'
 import { drawMatrix, LEGEND } from '../e2e/interop/table.mjs'
 import { webRtc } from '../e2e/interop/web-rtc.mjs'
 import { ensureGoPeer } from '../e2e/peers/go/setup.mjs'
 import { ensureJsPeer } from '../e2e/peers/js/setup.mjs'
+import { ensureRustPeer } from '../e2e/peers/rust/setup.mjs'
 import { ensureChromium } from './chromium.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -46,7 +51,11 @@ const CASE_TIMEOUT = 120_000
 
 const { values: flags, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { dist: { type: 'string', default: `${root}dist` }, list: { type: 'boolean', default: false } },
+  options: {
+    dist: { type: 'string', default: `${root}dist` },
+    list: { type: 'boolean', default: false },
+    rust: { type: 'boolean', default: false },
+  },
 })
 const dist = resolve(flags.dist)
 const isWanted = (/** @type {string} */ name) => wanted.every((word) => name.includes(word))
@@ -60,7 +69,7 @@ const pairs = new Map(
     .filter(([name]) => isWanted(`matrix ${name}`)),
 )
 /** @type {Scenario[]} */
-const scenarios = Object.entries({ services, relay: relayed, webrtc: webRtc, limits, refusals })
+const scenarios = Object.entries({ services, relay: relayed, dcutr, webrtc: webRtc, limits, refusals, autonat, rendezvous })
   .flatMap(([group, cases]) => cases.map((one) => ({ ...one, group })))
   .filter(({ group, name }) => isWanted(`${group} ${name}`))
 
@@ -124,11 +133,13 @@ async function runAll() {
   if (pairs.size > 0) console.log(`${drawMatrix(verdicts, wanted.length === 0)}\n\n${LEGEND}`)
 }
 
-/** @typedef {{ js: string | undefined, go: string | undefined }} Missing why js-libp2p and go-libp2p can't be had; undefined where they can */
+/** @typedef {Record<'js' | 'go' | 'rust', string | undefined>} Missing why js-libp2p, go-libp2p and rust-libp2p can't be had; undefined where they can */
 
 /** What a case needs is in its name. @param {string} name @param {Missing} missing */
 function whySkipped(name, missing) {
-  return (/\bgo\b/.test(name) ? missing.go : undefined) ?? (/\bjs\b/.test(name) ? missing.js : undefined)
+  for (const each of /** @type {const} */ (['go', 'js', 'rust']))
+    if (new RegExp(`\\b${each}\\b`).test(name) && missing[each]) return missing[each]
+  return undefined
 }
 
 /** @returns {Promise<Missing>} */
@@ -138,7 +149,11 @@ async function findMissing() {
       () => undefined,
       (error) => messageOf(error).split('\n')[0] ?? 'no reason given',
     )
-  return { js: await reason(ensureJsPeer()), go: await reason(ensureGoPeer()) }
+  return {
+    js: await reason(ensureJsPeer()),
+    go: await reason(ensureGoPeer()),
+    rust: await reason(ensureRustPeer({ mayBuild: flags.rust })),
+  }
 }
 
 /** @param {Lab} lab @param {Missing} missing */

@@ -27,6 +27,7 @@ export const errorCodes = {
   ERR_GATED: 'the `gater` of this peer refused, threw or was silent; what it answers is for the application to decide',
   ERR_CONNECTION_LIMIT: 'raise `connections.max` or hang up what is not needed',
   ERR_LISTEN: 'another program may hold the port, or the address is not one of this machine',
+  ERR_PORT_MAPPING: 'turn on UPnP or NAT-PMP in the router, or forward the port there by hand; relays work without',
   ERR_WEBRTC_FAILED: 'no direct path was found; the relayed connection stays usable',
   ERR_WEBTRANSPORT_FAILED: 'nothing answers there, UDP is blocked, or /certhash is stale: browsers tell no more; get a fresh address',
 

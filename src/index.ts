@@ -6,6 +6,7 @@ import { launch } from './launch.ts'
 import { consoleLogger } from './log.ts'
 import { watchNetwork } from './network.ts'
 import { Peer } from './peer.ts'
+import { gatesOf } from './port/gates.ts'
 import type { EngineOptions } from './port/messages.ts'
 import { hostRtc } from './transports/webrtc.ts'
 import type { PeerOptions } from './types.ts'
@@ -23,6 +24,7 @@ export type * from './types.ts'
  */
 export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
   options.signal?.throwIfAborted()
+  const engineOptions = optionsOf(options)
   const engine = await launch(options.worker)
   const { webRTC } = options.transports ?? {}
   const closeRtc =
@@ -30,8 +32,9 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
       ? () => engine.rtc.close()
       : hostRtc(engine.rtc, { configuration: options.rtcConfiguration ?? {}, bridge: typeof webRTC === 'object' && webRTC.bridge === true })
   try {
-    return await Peer.start(engine, engineOptions(options), {
+    return await Peer.start(engine, engineOptions, {
       signal: options.signal,
+      gater: options.connections?.gater,
       log: options.logger ?? consoleLogger(),
       onStopped: closeRtc,
       watch: watchNetwork,
@@ -42,10 +45,11 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
   }
 }
 
-const engineOptions = (options: PeerOptions): EngineOptions => ({
+const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerOptions): EngineOptions => ({
   name: options.name ?? 'tabmesh',
   identity: options.identity ?? 'persistent',
   relays: options.relays ?? [],
+  reservations: options.reservations,
   bootstrap: options.bootstrap ?? [],
   listen: options.listen,
   transports: {
@@ -62,7 +66,8 @@ const engineOptions = (options: PeerOptions): EngineOptions => ({
   mplex: typeof options.mplex === 'boolean' || options.mplex === undefined ? false : new URL(options.mplex, globalThis.location?.href).href,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
-  connections: options.connections ?? {},
+  connections: limits,
+  gates: gatesOf(gater),
   secureOnly: globalThis.location?.protocol === 'https:',
   near: isNear(globalThis.location?.hostname ?? ''),
   dnsOverHttps: options.dnsOverHttps,

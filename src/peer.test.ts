@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { FETCH_LOOKUP_TIMEOUT, FETCH_MAX_DATA, FETCH_MAX_KEY } from './engine/limits.ts'
+import { FETCH_LOOKUP_TIMEOUT, FETCH_MAX_DATA, FETCH_MAX_KEY, GATER_TIMEOUT } from './engine/limits.ts'
 import { FETCH } from './engine/protocols/fetch/service.ts'
 import { identifyService } from './engine/protocols/identify/service.ts'
 import { PERF } from './engine/protocols/perf/service.ts'
@@ -8,12 +8,15 @@ import { World } from './engine/testing/world.ts'
 import type { TabmeshError } from './errors.ts'
 import { Peer } from './peer.ts'
 import { serveEngine } from './port/engine-port.ts'
+import { gatesOf } from './port/gates.ts'
 import type { EngineOptions } from './port/messages.ts'
+import type { Gater } from './types.ts'
 
 const options: EngineOptions = {
   name: 'test',
   identity: 'ephemeral',
   relays: [],
+  reservations: undefined,
   bootstrap: [],
   listen: undefined,
   transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
@@ -22,6 +25,7 @@ const options: EngineOptions = {
   preSharedKey: undefined,
   perf: false,
   connections: {},
+  gates: [],
   secureOnly: false,
   near: true,
   dnsOverHttps: undefined,
@@ -59,13 +63,13 @@ class Lab {
     )
   }
 
-  async peer(change: Partial<EngineOptions> = {}): Promise<{ peer: Peer; address: string }> {
+  async peer(change: Partial<EngineOptions> = {}, gater?: Gater): Promise<{ peer: Peer; address: string }> {
     const [control, events, rtc] = [new MessageChannel(), new MessageChannel(), new MessageChannel()]
     ports.push(control.port1, control.port2, events.port1, events.port2, rtc.port1, rtc.port2)
     let address = ''
-    serveEngine({ control: control.port2, events: events.port2, rtc: rtc.port2 }, async (_options, _rtc, onEvent) => {
+    serveEngine({ control: control.port2, events: events.port2, rtc: rtc.port2 }, async (_options, _rtc, onEvent, gates) => {
       const ping = pingService()
-      const made = this.world.node(() => ({ services: [identifyService(), ping] }))
+      const made = this.world.node(() => ({ services: [identifyService(), ping], gater: gates }))
       const { node } = made
       address = made.address.text
       // The world's node is started already; the port starts what it is given.
@@ -78,10 +82,134 @@ class Lab {
       return { node, ping: ping.ping, warnings: [], close: () => {} }
     })
     const engine = { control: control.port1, events: events.port1, onDeath: () => {}, end: () => {} }
-    const peer = await this.wait(Peer.start(engine, { ...options, ...change }, { log: () => {} }))
+    const peer = await this.wait(Peer.start(engine, { ...options, gates: gatesOf(gater), ...change }, { log: () => {}, gater }))
     return { peer, address }
   }
 }
+
+describe('a gater', () => {
+  const errorsOf = ({ peer }: { peer: Peer }): TabmeshError[] => {
+    const errors: TabmeshError[] = []
+    peer.addEventListener('error', ({ detail }) => errors.push(detail))
+    return errors
+  }
+
+  it('is asked of the page that has it, in order, and told what there is to know', async () => {
+    const lab = new Lab()
+    const heard: unknown[] = []
+    const spy = (who: string): Gater => ({
+      dial: (about) => heard.push([who, 'dial', about]) > 0,
+      accept: async (about) => heard.push([who, 'accept', about]) > 0,
+      secured: (about) => heard.push([who, 'secured', about]) > 0,
+      upgraded: (about) => new Promise((resolve) => setImmediate(() => resolve(heard.push([who, 'upgraded', about]) > 0))),
+    })
+    const [a, b] = [await lab.peer({}, spy('a')), await lab.peer({}, spy('b'))]
+    const opened = new Promise((resolve) => b.peer.addEventListener('connection:open', resolve, { once: true }))
+    expect(await lab.wait(a.peer.dial(b.address))).toMatchObject({ remotePeer: b.peer.id })
+    await lab.wait(opened)
+    const [toB, toA] = [
+      { remotePeer: b.peer.id, remoteAddr: b.address },
+      { remotePeer: a.peer.id, remoteAddr: '/memory/0' },
+    ]
+    const whole = { transport: 'memory', limited: false, encryption: '/noise', muxer: '/yamux/1.0.0' }
+    const of = (who: string): unknown[] => heard.filter((each) => (each as unknown[])[0] === who)
+    expect(of('a')).toEqual([
+      ['a', 'dial', toB],
+      ['a', 'secured', { ...toB, direction: 'outbound' }],
+      ['a', 'upgraded', { ...toB, direction: 'outbound', ...whole }],
+    ])
+    expect(of('b')).toEqual([
+      ['b', 'accept', { remoteAddr: '/memory/0' }],
+      ['b', 'secured', { ...toA, direction: 'inbound' }],
+      ['b', 'upgraded', { ...toA, remoteAddr: `/memory/0/p2p/${a.peer.id}`, direction: 'inbound', ...whole }],
+    ])
+  })
+
+  it('that refuses is obeyed at each moment: ERR_GATED here, a closed connection there, and others go on', async () => {
+    for (const hook of ['dial', 'secured', 'upgraded'] as const) {
+      const lab = new Lab()
+      const [stranger, friend] = [await lab.peer(), await lab.peer()]
+      const a = await lab.peer({}, { [hook]: ({ remotePeer }: { remotePeer: string }) => remotePeer !== stranger.peer.id })
+      const error = await lab.wait(a.peer.dial(stranger.address).catch((why: TabmeshError) => why))
+      expect(error).toMatchObject({ code: 'ERR_DIAL_FAILED', errors: [{ code: 'ERR_GATED' }] })
+      expect(await lab.codeOf(a.peer.dial(friend.address))).toBe('ok')
+    }
+    for (const hook of ['accept', 'secured', 'upgraded'] as const) {
+      const lab = new Lab()
+      let open = false
+      const b = await lab.peer({}, { [hook]: () => open })
+      const met: string[] = []
+      b.peer.addEventListener('connection:open', ({ detail }) => met.push(detail.remotePeer))
+      const [a, later] = [await lab.peer(), await lab.peer()]
+      // The handshake may be over for the dialer: then its connection is closed at once.
+      const closed = new Promise((resolve) => a.peer.addEventListener('connection:close', ({ detail }) => resolve(detail.error?.code)))
+      const dialled = await lab.codeOf(a.peer.dial(b.address))
+      expect(dialled === 'ok' ? await lab.wait(closed) : dialled).toMatch(/^ERR_(CONNECTION_CLOSED|DIAL_FAILED)$/)
+      expect(met).toEqual([])
+      open = true
+      expect(await lab.codeOf(later.peer.ping(b.address))).toBe('ok')
+      expect(met).toEqual([later.peer.id])
+    }
+  })
+
+  it('that throws or rejects refuses, and is an error event with what was thrown', async () => {
+    const broken = new Error('the list is on fire')
+    for (const dial of [
+      () => {
+        throw broken
+      },
+      () => Promise.reject(broken),
+    ]) {
+      const lab = new Lab()
+      const a = await lab.peer({}, { dial })
+      const errors = errorsOf(a)
+      const b = await lab.peer()
+      expect(await lab.codeOf(a.peer.dial(b.address))).toBe('ERR_DIAL_FAILED')
+      expect(errors.map(({ code, cause }) => [code, cause])).toEqual([['ERR_HANDLER', broken]])
+      expect(await lab.codeOf(a.peer.metrics())).toBe('ok')
+    }
+  })
+
+  it('that never answers refuses at the deadline, and a late answer changes nothing', async () => {
+    const lab = new Lab()
+    const answers: ((allowed: boolean) => void)[] = []
+    const a = await lab.peer({}, { dial: () => new Promise((resolve) => answers.push(resolve)) })
+    const b = await lab.peer()
+    const began = lab.world.now
+    const error = await lab.wait(a.peer.dial(b.address).catch((why: TabmeshError) => why))
+    expect(error).toMatchObject({ code: 'ERR_DIAL_FAILED', errors: [{ code: 'ERR_GATED' }] })
+    expect(lab.world.now - began).toBeGreaterThanOrEqual(GATER_TIMEOUT)
+    for (const answer of answers) answer(true)
+    expect(await lab.codeOf(a.peer.metrics())).toBe('ok')
+    expect(a.peer.connections).toEqual([])
+    // It is asked anew each time.
+    const again = a.peer.dial(b.address)
+    await lab.wait(new Promise<void>((resolve) => setImmediate(resolve)))
+    while (answers.length < 2) await lab.wait(new Promise<void>((resolve) => setImmediate(resolve)))
+    answers[1]?.(true)
+    expect((await lab.wait(again)).remotePeer).toBe(b.peer.id)
+  })
+
+  it('is asked nothing where it has no hook; a peer without one sends no message', async () => {
+    const lab = new Lab()
+    const asked: string[] = []
+    const [a, b] = [await lab.peer({}, { accept: () => asked.push('a') > 0 }), await lab.peer()]
+    const posted: unknown[] = []
+    const { postMessage } = MessagePort.prototype
+    MessagePort.prototype.postMessage = function (this: MessagePort, message: unknown, ...rest: never[]) {
+      posted.push(message)
+      return postMessage.call(this, message, ...rest)
+    }
+    try {
+      expect(await lab.codeOf(a.peer.dial(b.address))).toBe('ok')
+    } finally {
+      MessagePort.prototype.postMessage = postMessage
+    }
+    expect(asked).toEqual([])
+    expect(posted.length).toBeGreaterThan(3)
+    expect(JSON.stringify(posted)).not.toMatch(/gate/i)
+  })
+})
 
 const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : Buffer.from(bytes).toString())
 

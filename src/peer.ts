@@ -7,11 +7,13 @@ import { FETCH_MAX_DATA, FETCH_MAX_KEY } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
 import { type PeerStream, peerStream } from './peer-stream.ts'
 import { ControlClient } from './port/control.ts'
-import type { EngineEvent, EngineOptions, EngineStarted, NetworkNews } from './port/messages.ts'
+import { decide } from './port/gates.ts'
+import type { EngineEvent, EngineOptions, EngineStarted, GateQuestion, NetworkNews } from './port/messages.ts'
 import type {
   CallOptions,
   ConnectionInfo,
   FetchLookup,
+  Gater,
   HandleOptions,
   KnownPeer,
   LogEntry,
@@ -20,6 +22,7 @@ import type {
   PeerEvents,
   PerfOptions,
   PerfResult,
+  Reachability,
   StreamInfo,
   Target,
 } from './types.ts'
@@ -61,6 +64,7 @@ export class Peer extends EventTarget {
   readonly #control: ControlClient
   readonly #engine: EngineHandle
   readonly #log: (entry: LogEntry) => void
+  readonly #gater: Gater | undefined
   readonly #connections = new Map<string, ConnectionInfo>()
   readonly #handlers = new Map<string, StreamHandler>()
   readonly #lookups = new Map<string, FetchLookup>()
@@ -69,6 +73,7 @@ export class Peer extends EventTarget {
   readonly #onStopped: () => void
   #addresses: readonly string[] = []
   #protocols: readonly string[]
+  #reachability: Reachability = 'unknown'
   #stopping: Promise<void> | undefined
 
   private constructor(
@@ -76,6 +81,7 @@ export class Peer extends EventTarget {
     control: ControlClient,
     engine: EngineHandle,
     log: (entry: LogEntry) => void,
+    gater: Gater | undefined,
     onStopped: () => void,
   ) {
     super()
@@ -85,6 +91,7 @@ export class Peer extends EventTarget {
     this.#control = control
     this.#engine = engine
     this.#log = log
+    this.#gater = gater
     this.#onStopped = onStopped
     this.peerStore = peerStoreView(control)
     engine.events.onmessage = ({ data }: MessageEvent<EngineEvent>) => this.#hear(data)
@@ -98,6 +105,8 @@ export class Peer extends EventTarget {
     extras: {
       signal?: AbortSignal | undefined
       log: (entry: LogEntry) => void
+      /** Has the hooks that `options.gates` names. */
+      gater?: Gater | undefined
       onStopped?: () => void
       /** What tells of the network where the host can't see it; returns how to end that. */
       watch?: (tell: (news: NetworkNews) => void) => () => void
@@ -110,7 +119,7 @@ export class Peer extends EventTarget {
       const endWatch = extras.watch?.((news) => {
         control.run('network', news).catch(() => {})
       })
-      return new Peer(started, control, engine, extras.log, () => {
+      return new Peer(started, control, engine, extras.log, extras.gater, () => {
         endWatch?.()
         extras.onStopped?.()
       })
@@ -128,6 +137,11 @@ export class Peer extends EventTarget {
   /** What others can dial us at, `/p2p/<id>` included. */
   get addresses(): string[] {
     return this.#addresses.map((address) => `${address}/p2p/${this.id}`)
+  }
+
+  /** Whether others can dial us without a relay; `unknown` until they have said, and always in a page. */
+  get reachability(): Reachability {
+    return this.#reachability
   }
 
   /** Protocols that we answer. */
@@ -304,6 +318,12 @@ export class Peer extends EventTarget {
       case 'addresses:change':
         this.#addresses = event.addresses
         return this.#emit('addresses:change', { addresses: this.addresses })
+      case 'reachability:change':
+        this.#reachability = event.reachability
+        return this.#emit('reachability:change', {
+          reachability: event.reachability,
+          addresses: event.addresses.map((address) => `${address}/p2p/${this.id}`),
+        })
       case 'protocols:change':
         this.#protocols = event.protocols
         return
@@ -321,6 +341,9 @@ export class Peer extends EventTarget {
       }
       case 'lookup':
         void this.#lookUp(event.id, event.prefix, event.key, event.peer)
+        return
+      case 'gate':
+        void this.#decide(event.id, event.question)
         return
       case 'stream':
         return this.#serve(this.#stream(event.info, event.port), event.connection)
@@ -364,6 +387,12 @@ export class Peer extends EventTarget {
     this.#control
       .run('answerLookup', { id, data, failed }, undefined, { transfer: data === undefined ? [] : [data.buffer] })
       .catch(() => {})
+  }
+
+  async #decide(id: number, question: GateQuestion): Promise<void> {
+    if (this.#gater === undefined) return
+    const allowed = await decide(this.#gater, question, (error) => this.#emit('error', error))
+    this.#control.run('answerGate', { id, allowed }).catch(() => {})
   }
 
   #emit<K extends keyof PeerEvents>(type: K, detail: PeerEvents[K]): void {

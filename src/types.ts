@@ -15,6 +15,8 @@ export interface CallOptions {
 export interface PeerOptions {
   /** Relays to hold a reservation with: multiaddr, or `http(s)://` / `ws(s)://` URL. */
   relays?: string[]
+  /** How many of `relays` to hold a reservation with at a time, in the order they are given; the others are spares. All of them by default. */
+  reservations?: number
   /** Multiaddrs dialled at the start; failures are `error` events. */
   bootstrap?: string[]
   /**
@@ -49,6 +51,11 @@ export interface PeerOptions {
    * default; Node asks the system's.
    */
   dnsOverHttps?: string
+  /**
+   * Node only: ask the network's router, by NAT-PMP or, with `npm install nat-upnp-rejetto`, UPnP, to let others reach the ports that are listened
+   * on. Off: whether a router opens its door is for its owner to say.
+   */
+  portMapping?: boolean
   /** Answer `/perf/1.0.0`: anyone may then measure, at the cost of this peer's bandwidth. Off. */
   perf?: boolean
   /** Gives the start up. */
@@ -77,10 +84,66 @@ export interface ConnectionOptions {
   max?: number
   /** Connections to one peer; 8. */
   maxPerPeer?: number
+  /**
+   * Inbound connections from one public address (of IPv6 a /64); half of `max`. Addresses of this machine and of private networks are not
+   * counted: a proxy there speaks for everybody.
+   */
+  maxPerIp?: number
   /** Inbound connections that are still being secured; 32. */
   maxIncomingPending?: number
   /** Milliseconds for one dial; 30,000. */
   dialTimeout?: number
+  /** Decides with whom this peer deals; everybody if absent. */
+  gater?: Gater
+}
+
+/**
+ * The application decides with whom its peer deals. Only the hooks that are there when the peer starts are asked, each as a method of the gater,
+ * several at a time.
+ *
+ * `true` allows. `false` refuses: with ERR_GATED here, among the `errors` of a dial; the remote sees a closed connection and is not told why. A
+ * hook that throws, rejects or answers anything else refuses too, and is an `error` event of ERR_HANDLER. One that has not answered within
+ * 5 seconds refuses as well: the remote does not wait for ever.
+ */
+export interface Gater {
+  /** Before an address is tried: nothing of it has been contacted yet. */
+  dial?(attempt: DialAttempt): Verdict
+  /** Somebody has come: nothing of it has been read yet. */
+  accept?(newcomer: Newcomer): Verdict
+  /** The remote has proved who it is, on a connection of either direction. */
+  secured?(remote: SecuredRemote): Verdict
+  /** The connection is whole, and nobody has heard of it yet. */
+  upgraded?(connection: UpgradedConnection): Verdict
+  /** A relay's: a peer wants to be reachable through it. A peer that is no relay is never asked. */
+  reservation?(request: ReservationRequest): Verdict
+}
+
+export type Verdict = boolean | Promise<boolean>
+
+export interface DialAttempt {
+  /** Undefined where the address does not tell, and nobody knows. */
+  readonly remotePeer: string | undefined
+  readonly remoteAddr: string
+}
+
+export interface Newcomer {
+  /** Where it comes from, as a socket or a relay has it; behind a relay with the peer id that the relay announces, which is not proved yet. */
+  readonly remoteAddr: string
+}
+
+export interface SecuredRemote {
+  readonly remotePeer: string
+  readonly remoteAddr: string
+  readonly direction: 'inbound' | 'outbound'
+}
+
+export type UpgradedConnection = Pick<
+  ConnectionInfo,
+  'remotePeer' | 'remoteAddr' | 'direction' | 'transport' | 'limited' | 'encryption' | 'muxer'
+>
+
+export interface ReservationRequest {
+  readonly remotePeer: string
 }
 
 export interface LogEntry {
@@ -173,6 +236,9 @@ export interface KnownPeer {
   readonly seenAt: number
 }
 
+/** Whether others can dial us without a relay, as far as they have said (AutoNAT). */
+export type Reachability = 'public' | 'private' | 'unknown'
+
 /** What happened, in the `detail` of the event of that name. */
 export interface PeerEvents {
   'peer:connect': { peer: string }
@@ -183,6 +249,8 @@ export interface PeerEvents {
   'connection:change': ConnectionInfo
   'connection:close': ConnectionInfo & { error: TabmeshError | undefined }
   'addresses:change': { addresses: readonly string[] }
+  /** Others have found out whether they reach us without a relay; `addresses` are those they reached. Never in a page, which nobody can dial. */
+  'reachability:change': { reachability: Reachability; addresses: readonly string[] }
   /** `addresses` are what others can dial us at through it, `expires` Unix milliseconds. */
   'relay:reserved': { relay: string; addresses: readonly string[]; expires: number }
   'relay:lost': { relay: string; error: TabmeshError | undefined }

@@ -32,7 +32,7 @@ import { webSocketTransport } from '../src/transports/web-socket.ts'
 import { webTransportTransport } from '../src/transports/web-transport.ts'
 import { instantiateAead } from './aead/load.ts'
 
-const start: StartEngine = async (options, rtcPort, onEvent) => {
+const start: StartEngine = async (options, rtcPort, onEvent, gater) => {
   // First what may be refused, so that nothing is held when it is.
   const relays = options.relays.map(relayUrlToMultiaddr)
   const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
@@ -83,6 +83,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
     const listensOn = (what: string): boolean => options.listen === undefined || options.listen.some((address) => address.includes(what))
     const relay = relayClient({
       relays: listensOn('/p2p-circuit') || listensOn('/webrtc') ? relays : [],
+      wanted: options.reservations,
       webrtc: webRTC && listensOn('/webrtc'),
     })
     circuits = relay
@@ -91,7 +92,7 @@ const start: StartEngine = async (options, rtcPort, onEvent) => {
   }
   const shielded = networkKey === undefined ? {} : { shield: pnetShield(networkKey) }
   const { near, connections: limits } = options
-  const node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, onEvent })
+  const node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, gater, onEvent })
   const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
   const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
   return {

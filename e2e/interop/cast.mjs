@@ -13,6 +13,9 @@ import { expect } from './trial.mjs'
 const ADDRESS_TIMEOUT = 10_000
 const MPLEX_IN_A_PAGE = '/dist/tabmesh.mplex.js'
 
+/** Node peers that would not leave a circuit for WebRTC, nor for TCP or QUIC by DCUtR. */
+const CIRCUITS = { webRTC: false, tcp: false, quic: false }
+
 /**
  * @typedef {import('./lab.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
@@ -78,7 +81,7 @@ export const openCast = async (stage, { folder, quic }) => {
       flavour: [transport, encryption[0], muxer, secret].join(),
       async start() {
         const relays = async () => [await relay(muxer)]
-        if (transport === 'relay') return stage.ourNode({ ...options, relays: await relays(), transports: { webRTC: false } })
+        if (transport === 'relay') return stage.ourNode({ ...options, relays: await relays(), transports: CIRCUITS })
         if (transport === 'webrtc') return stage.ourNode({ ...options, relays: await relays(), listen: ['/p2p-circuit', '/webrtc'] })
         const tls = transport === 'websocket-tls' ? { tls: { cert, key, ca: [cert] } } : {}
         return stage.ourNode({ ...options, ...tls, listen: [LISTEN[transport]] })

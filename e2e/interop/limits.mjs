@@ -3,8 +3,8 @@
 import { addressOf, expect, failure, parted, tells } from './trial.mjs'
 
 const CIRCUIT = '/p2p-circuit/p2p/'
-/** A peer that would not leave a circuit for WebRTC. */
-const CIRCUITS = { transports: { webRTC: false } }
+/** A peer that would not leave a circuit for WebRTC, nor for TCP or QUIC by DCUtR. */
+const CIRCUITS = { transports: { webRTC: false, tcp: false, quic: false } }
 const SMALL = 16 * 1024
 const LARGE = 1_000_000
 const UNLIMITED = ['--circuit-duration', '0', '--circuit-bytes', '0']

@@ -4,8 +4,8 @@
 import { addressOf, trial } from './trial.mjs'
 
 const CIRCUIT = '/p2p-circuit/p2p/'
-/** A peer that would not leave a circuit for WebRTC. */
-const CIRCUITS = { transports: { webRTC: false } }
+/** A peer that would not leave a circuit for WebRTC, nor for TCP or QUIC by DCUtR. */
+const CIRCUITS = { transports: { webRTC: false, tcp: false, quic: false } }
 const LIMIT_BYTES = 4 * 1024 * 1024
 const LIMIT_SECONDS = 120
 /** Wide enough for the echo, so that the connection is limited and still carries all of it. */

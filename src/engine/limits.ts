@@ -414,6 +414,8 @@ export const RELAY_TTL_MAX = 86_400_000
 /** The wait before a lost relay is tried again grows from the first to the second with the time it has been away. */
 export const RELAY_RETRY_MIN = 1_000
 export const RELAY_RETRY_MAX = 60_000
+/** What a relay that is asked has before a spare is tried beside it: a healthy one takes three round trips. */
+export const RELAY_SPARE_DELAY = 2_000
 /** A relay that refused is full or does not want us: the first wait, doubled each time up to RELAY_RETRY_MAX. */
 export const RELAY_REFUSED_RETRY = 5_000
 /** A reservation held this long counts as the end of an outage; one that flaps keeps its growing waits. */
@@ -541,3 +543,332 @@ export const RTC_TRICKLE_BYTES = 48
 export const RTC_TRICKLE_AWAY_MAX = 3
 /** Then all may go again, whatever has been heard. */
 export const RTC_TRICKLE_MAX = 30
+
+// ── gossipsub (specs: pubsub/gossipsub) ──────────────────────────────────────────────────────────────────────────
+/** One RPC of a remote: go sends and reads as much. */
+export const GOSSIP_MAX_RPC = 1 * MiB
+/** One RPC of ours: rust reads 64 KiB by default, and resets the stream over more. */
+export const GOSSIP_MAX_SENT = 64 * KiB - 512
+/** What one message of ours may carry: with topic, author, signature and an RSA key it still fits GOSSIP_MAX_SENT. */
+export const GOSSIP_MAX_DATA = 60 * KiB
+/** Bytes of a topic's name: names are kept for every peer that has them. */
+export const GOSSIP_MAX_TOPIC = 1 * KiB
+/** Topics that one peer may be subscribed to; those beyond are not heard of. */
+export const GOSSIP_MAX_TOPICS = 1_000
+/** Topics that we may join: each is told to every peer, and most peers stop listening after some thousand. */
+export const GOSSIP_MAX_JOINED = 1_000
+/** Messages and lists of one RPC that are looked at; js stops at as many. */
+export const GOSSIP_MAX_LIST = 5_000
+/** Bytes of a message id: ours has 46, a hash 32. */
+export const GOSSIP_MAX_ID = 256
+/** Peers that one PRUNE may offer; go offers 16. */
+export const GOSSIP_MAX_OFFERED = 16
+/** Of one such peer: its signed record. */
+export const GOSSIP_MAX_RECORD = 8 * KiB
+/** Messages that wait for a signature to be checked or for the application's verdict (go: 8,192). */
+export const GOSSIP_MAX_VALIDATING = 8_192
+/** Message ids remembered: two minutes of 8,000 messages a second. */
+export const GOSSIP_MAX_SEEN = 1_000_000
+/** Messages kept to be asked for, in bytes: at a page's speeds a few heartbeats' worth. */
+export const GOSSIP_MAX_CACHED = 32 * MiB
+/** Messages and their bytes that wait for one slow peer. They are shared between the queues of all peers. */
+export const GOSSIP_MAX_QUEUED = 16_384
+export const GOSSIP_MAX_QUEUED_BYTES = 16 * MiB
+/** Ids in IHAVE and IWANT that wait for one slow peer: older gossip is of no use to it. */
+export const GOSSIP_MAX_QUEUED_IDS = 10_000
+/** Ids that one peer does not want, remembered at a time: the messages of three heartbeats. */
+export const GOSSIP_MAX_UNWANTED = 3_000
+/** Peers of one topic that are not to be grafted for a while; the oldest is forgotten first. */
+export const GOSSIP_MAX_BACKOFFS = 4_096
+/** A remote may ask to be left alone for so long. */
+export const GOSSIP_MAX_BACKOFF = 3_600_000
+/** Peers gone with something on their account whose scores are kept. */
+export const GOSSIP_MAX_RETAINED = 2_048
+/** A received message that would keep a buffer of more than this many times its size alive is copied out of it. */
+export const GOSSIP_MAX_PINNED = 4
+/** The wait before a stream that broke, on a connection that stands, is opened again; doubled each time, at most four times (go). */
+export const GOSSIP_REOPEN_MIN = 100
+export const GOSSIP_REOPEN_TRIES = 4
+/** A stream that has been there so long counts as a success. */
+export const GOSSIP_STABLE = 60_000
+/** Dials for peers that a PRUNE offered, at a time (go: 8), and those that wait. */
+export const GOSSIP_MAX_DIALS = 8
+export const GOSSIP_MAX_DIALS_WAITING = 128
+/**
+ * Messages that another implementation is sent at a time, and the milliseconds in which that many more may go: go has a queue of 32 for
+ * messages to be verified, of all its peers together, and drops what does not fit. Ours makes its peers wait instead.
+ */
+export const GOSSIP_BURST = 16
+export const GOSSIP_BURST_INTERVAL = 5
+/** A validator that has said nothing for so long: its message is ignored. */
+export const GOSSIP_VALIDATE_TIMEOUT = 30_000
+
+// ── Kademlia (specs: kad-dht/README.md) ─────────────────────────────────────────────────────────────────────────
+/** §Replication parameter. */
+export const KAD_K = 20
+/** §Alpha concurrency parameter: requests of one lookup under way at a time. */
+export const KAD_ALPHA = 10
+/** Paths of a lookup that share no peer (S/Kademlia §4.4): those who lie on one of them do not decide alone. js has up to 20, go none. */
+export const KAD_PATHS = 3
+/** One answer; go reads as much, and fills it with providers. */
+export const KAD_MAX_RESPONSE = 4 * MiB
+/** One request: the largest has a record of KAD_MAX_VALUE. */
+export const KAD_MAX_REQUEST = 32 * KiB
+/** What we send: rust reads 16 KiB. */
+export const KAD_MAX_SENT = 12 * KiB
+/** Entries of a list that are counted; beyond, the message is refused. Popular content has thousands of providers. */
+export const KAD_MAX_LISTED = 16_384
+/** Closer peers of one answer that are looked at: go puts the one that was looked for in front of k others. */
+export const KAD_MAX_CLOSER = KAD_K + 1
+/** Providers of one answer that are looked at. */
+export const KAD_MAX_PROVIDERS = 1_000
+/** Addresses of one peer that are looked at, and that we pass on. */
+export const KAD_MAX_ADDRESSES = 16
+export const KAD_MAX_ADDRESSES_SENT = 8
+/** A key of content: go refuses longer ones. */
+export const KAD_MAX_CONTENT_KEY = 80
+/** A key of a record: a namespace and a multihash, or what an application makes of it. */
+export const KAD_MAX_KEY = 512
+/** A record's value (IPNS record specification §Record size limit). */
+export const KAD_MAX_VALUE = 10 * KiB
+/** One request, from the dial to the last byte of the answer (go and js: 10 s for the reading alone). */
+export const KAD_REQUEST_TIMEOUT = 10_000
+/** After so long others are asked in the place of one who has not answered: over a relay three round trips of a second take as long. */
+export const KAD_SLOW = 3_000
+/** A lookup (js: 180 s; go: the caller's). */
+export const KAD_LOOKUP_TIMEOUT = 60_000
+/** Peers that one lookup asks, and hears of: three paths of an honest network take a hundred. */
+export const KAD_LOOKUP_MAX_ASKED = 500
+export const KAD_LOOKUP_MAX_HEARD = 5_000
+/** Of KAD_ALPHA, what those whom one peer named may take while others wait: who names twenty that do not answer shall not stall it all. */
+export const KAD_LOOKUP_SHARE = 1 / 2
+/** Lookups under way at a time, and those that wait. */
+export const KAD_MAX_LOOKUPS = 16
+export const KAD_MAX_LOOKUPS_WAITING = 256
+/** Peers kept beside a full bucket, to take the place of one that is gone. */
+export const KAD_REPLACEMENTS = 10
+/** Peers of one table, and of one bucket, whose addresses are in one network (go): a sybil's are cheap there. */
+export const KAD_MAX_PER_NETWORK = 3
+export const KAD_MAX_PER_NETWORK_AND_BUCKET = 2
+/** §Bootstrap process: how often each bucket is refreshed. */
+export const KAD_REFRESH = 600_000
+/** §Bootstrap process: QueryTimeout. */
+export const KAD_REFRESH_TIMEOUT = 10_000
+/** Buckets that are refreshed by a key of their own: to find one for the next takes twice the hashes. Deeper ones our own id covers. */
+export const KAD_REFRESH_BUCKETS = 12
+/** Who has not answered for so long is asked whether he is there (go: 43 min, by its formula from KAD_REFRESH, k and alpha). */
+export const KAD_STALE = 2_580_000
+/** Checks under way at a time. */
+export const KAD_MAX_CHECKS = 16
+/** The first lookup of our own id, after the first peer has come: others come with him. */
+export const KAD_FIRST_REFRESH = 1_000
+/** §Content provider advertisement: how long a record of a provider counts, and how often ours are sent again. */
+export const KAD_PROVIDER_LIFE = 48 * 3_600_000
+export const KAD_REPROVIDE = 22 * 3_600_000
+/** How long a provider's addresses count (go; the specification's 30 min make every finder look the peer up). */
+export const KAD_PROVIDER_ADDRESS_LIFE = 24 * 3_600_000
+/** Records of values (go: DefaultMaxRecordAge). */
+export const KAD_RECORD_LIFE = 48 * 3_600_000
+/** Records of values that are kept, and what they are together: on a network of 10,000 servers that is 5 million. */
+export const KAD_MAX_RECORDS = 10_000
+export const KAD_MAX_RECORDS_BYTES = 32 * MiB
+/** Contents for which providers are kept, providers of one of them, and pairs in all (some 500 bytes each). */
+export const KAD_MAX_CONTENTS = 50_000
+export const KAD_MAX_PROVIDERS_KEPT = 200
+export const KAD_MAX_PROVIDER_RECORDS = 100_000
+/** Of these, what one peer may bring: each needs no more than an id. */
+export const KAD_MAX_PER_PROVIDER = 20_000
+/** Stores are swept this often; what is over is not told to anybody before that either. */
+export const KAD_SWEEP = 3_600_000
+/** What we provide ourselves and look after. */
+export const KAD_MAX_PROVIDED = 10_000
+/** Records that wait for their signature, or for the application, before they are stored; and for how long. */
+export const KAD_MAX_VALIDATING = 256
+export const KAD_VALIDATE_TIMEOUT = 5_000
+/** Streams of one connection's remote; js and go hold one and send one request after the other. */
+export const KAD_MAX_INBOUND = 32
+/** A stream on which nothing is asked is reset after this (go: 60 s), and closed by us before. */
+export const KAD_IDLE = 60_000
+export const KAD_KEEP_STREAM = 30_000
+/** Streams kept open for later requests, and requests that wait for one of them. */
+export const KAD_MAX_KEPT_STREAMS = 64
+export const KAD_MAX_QUEUED = 64
+/** Values of one key that are compared: all others are the same, or lies. */
+export const KAD_MAX_CANDIDATES = 64
+/** Values that must agree before a search ends (go: 16 of 20, js 1): more only cost time where signatures tell which is newest. */
+export const KAD_QUORUM = 3
+
+// ── AutoNAT (specs: autonat/autonat-v2.md, autonat-v1.md) ────────────────────────────────────────────────────────
+/** go reads no larger message. */
+export const AUTONAT_MAX_MESSAGE = 8 * KiB
+/** A dial back is a nonce of ten bytes; go reads a message of up to this. */
+export const AUTONAT_MAX_DIAL_BACK = 1 * KiB
+/** Addresses of a request that a server looks at (go). */
+export const AUTONAT_MAX_ADDRESSES = 50
+/** Addresses that we name in one request (go): the first one that the server can dial counts. */
+export const AUTONAT_MAX_ASKED = 10
+/** One request, from its first byte to the answer (go: the same, so neither side waits for the other in vain). */
+export const AUTONAT_TIMEOUT = 15_000
+/** The server's dial; go gives as long. */
+export const AUTONAT_DIAL_TIMEOUT = 10_000
+/** The nonce on the new connection, and how long a client waits for it where the answer was faster (go). */
+export const AUTONAT_DIAL_BACK_TIMEOUT = 5_000
+/** What a server asks for before it dials another IP address than the client's own ("Amplification Attack Prevention"). */
+export const AUTONAT_DATA_MIN = 30_000
+export const AUTONAT_DATA_MAX = 100_000
+/** One message of it: the specification allows 4,096 bytes of data, go and rust read as many around it. */
+export const AUTONAT_DATA_CHUNK = 4_000
+/** A chunk that is smaller, and not the last one, costs the server more than the client (go). */
+export const AUTONAT_DATA_LEAST = 100
+/** After that a server waits up to so long, that requests for one victim do not fall on it all at once (go). */
+export const AUTONAT_DATA_WAIT = 3_000
+/** Requests that a server takes in a minute: of all, of one network (of IPv6 a /56), of one peer, and those that cost dial data (go, but for the second). */
+export const AUTONAT_RATE_PERIOD = 60_000
+export const AUTONAT_RATE_ALL = 60
+export const AUTONAT_RATE_NETWORK = 30
+export const AUTONAT_RATE_PEER = 12
+export const AUTONAT_RATE_DATA = 12
+/** Streams of one connection: a request, and one that is refused with a reason. */
+export const AUTONAT_MAX_INBOUND = 2
+/** Servers by how many more say one thing than the other before no more are asked (go: 3). */
+export const AUTONAT_CONFIDENCE = 3
+/** Addresses of ours that are looked after: some eight for each of three external addresses. */
+export const AUTONAT_MAX_TRACKED = 24
+/** Requests under way at a time: dials that nobody answers take ten seconds each. */
+export const AUTONAT_MAX_ASKING = 3
+/** What is new is not asked about at once: addresses and servers come in bursts (go). */
+export const AUTONAT_DELAY = 1_000
+/** Between two requests to one server: go's takes twelve a minute from a peer, and so does ours. */
+export const AUTONAT_PAUSE = 6_000
+/** After a request that came to nothing, doubled each time up to the second. */
+export const AUTONAT_FAILED_PAUSE = 60_000
+export const AUTONAT_FAILED_PAUSE_MAX = 3_600_000
+/** A server that can't dial an address is not asked about it again so soon (go). */
+export const AUTONAT_REFUSED_PAUSE = 600_000
+/** What is known is asked again after this, a fifth more or less (go: 1 h). */
+export const AUTONAT_REFRESH = 3_600_000
+/** What nobody could be asked about for so long is not known any more. */
+export const AUTONAT_OUTCOME_LIFE = 3 * 3_600_000
+/** Observers of one external address before we pay dial data to have it confirmed (go: before it is used at all). */
+export const OBSERVED_ACTIVATION = 4
+/** External addresses of one listener that are taken for possible (go). */
+export const OBSERVED_MAX_PER_LISTENER = 3
+/** What connections say of us is looked at together. */
+export const OBSERVED_DELAY = 200
+
+// ── port mapping in Node (RFC 6886; UPnP IGD) ────────────────────────────────────────────────────────────────────
+/** Seconds asked for (RFC 6886 §3.3 recommends 7,200): what a peer that died left open is closed after it. */
+export const PORT_MAPPING_LEASE = 7_200
+/** Renewed when half of the lease has passed (RFC 6886 §3.3), but not more often than the first and not later than the second. */
+export const PORT_MAPPING_RENEW_MIN = 10_000
+export const PORT_MAPPING_RENEW_MAX = 1_800_000
+/** After a round that came to nothing, doubled each time up to the second: most networks without a gateway never have one. */
+export const PORT_MAPPING_RETRY = 60_000
+export const PORT_MAPPING_RETRY_MAX = 3_600_000
+/** One round: both ways to the gateway, all ports. */
+export const PORT_MAPPING_TIMEOUT = 15_000
+/** What a peer that stops gives its gateway to remove the mappings; the lease ends them else. */
+export const PORT_MAPPING_CLOSE_TIMEOUT = 2_000
+/** Ports mapped: a listener has one. */
+export const PORT_MAPPING_MAX = 16
+/** A NAT-PMP request is sent at 0, 250, 750 and 1,750 ms and given up 2 s later (RFC 6886 §3.1 goes on for a minute). */
+export const PMP_FIRST_WAIT = 250
+export const PMP_TRIES = 4
+/** The search for UPnP gateways, which are asked to answer within a second. */
+export const UPNP_SEARCH = 3_000
+/** Devices that call themselves gateways: a network has one, perhaps two. */
+export const UPNP_MAX_CANDIDATES = 4
+/** Memory of the thread that talks to it: a description has some 10 kB, the library and its parser take 5 MB. */
+export const UPNP_MAX_HEAP = 32 * MiB
+
+// ── DCUtR (specs: relay/DCUtR.md) ────────────────────────────────────────────────────────────────────────────────
+/** §RPC messages: larger ones are refused. */
+export const DCUTR_MAX_FRAME = 4 * KiB
+/** Addresses told and tried: a peer has one for each family and transport, and each one tried is a stranger's wish that we knock there. */
+export const DCUTR_MAX_ADDRESSES = 8
+/** §The Protocol, step 6. */
+export const DCUTR_ATTEMPTS = 3
+/** CONNECT, its answer and SYNC: two round trips over the relay. js gives 5 s to the whole, go a minute. */
+export const DCUTR_EXCHANGE_TIMEOUT = 10_000
+/** Dialling the other side's public addresses before anything is agreed. */
+export const DCUTR_REVERSAL_TIMEOUT = 5_000
+/** One attempt: SYNs go at once and after 1 and 3 s, and then a handshake. js gives 5 s, go 10. */
+export const DCUTR_PUNCH_TIMEOUT = 5_000
+/** Where a knock was refused (the other side was not there yet), it is repeated after this long, so often. */
+export const DCUTR_REDIAL = 200
+export const DCUTR_MAX_REDIALS = 8
+/** Peers with which it is under way: each costs a few sockets for seconds. */
+export const DCUTR_MAX_LIVE = 16
+/** Exchanges of one connection's remote: one, and a later one that replaces it. */
+export const DCUTR_MAX_INBOUND = 2
+/** Where both sides can do WebRTC, that has so long to become the direct connection: ICE takes one to three seconds. */
+export const DCUTR_PATIENCE = 6_000
+
+// ── rendezvous (specs: rendezvous/README.md) ─────────────────────────────────────────────────────────────────────
+/** §Recommendations for Rendezvous Points configurations. Bytes of UTF-8. */
+export const RENDEZVOUS_MAX_NAMESPACE = 255
+/** Seconds. §Registration Lifetime: what is meant where none is told, and the most there may be. */
+export const RENDEZVOUS_TTL = 7_200
+export const RENDEZVOUS_MAX_TTL = 259_200
+/** Seconds. 2 h is recommended; a page lives for minutes, and who looks for it should not find it for hours after. */
+export const RENDEZVOUS_MIN_TTL = 60
+/** 1,000 are recommended, rust allows 32: an application has a few. */
+export const RENDEZVOUS_MAX_PER_PEER = 100
+/** Of all peers together (rust). */
+export const RENDEZVOUS_MAX_REGISTRATIONS = 10_000
+/** A signed record; ours have at most 1.5 KiB. One is kept of each peer that is registered, so all together take 40 MiB. */
+export const RENDEZVOUS_MAX_RECORD = 4 * KiB
+/** A record with the words around it: what a server reads. */
+export const RENDEZVOUS_MAX_REQUEST = RENDEZVOUS_MAX_RECORD + 1 * KiB
+/** Registrations in one answer (§Recommendations). */
+export const RENDEZVOUS_MAX_FOUND = 1_000
+/** Those that a client asks for at a time: more of them than that, large ones, and rust's server has more to say than it can. */
+export const RENDEZVOUS_PAGE = 200
+/** Those that a client reads: rust's server keeps as many, and tells them all where nobody says how many. */
+export const RENDEZVOUS_MAX_READ = 10_000
+/** What a server sends in one answer; the cookie leads on to the rest. rust reads 1 MiB. */
+export const RENDEZVOUS_MAX_ANSWER = 512 * KiB
+/** What a client reads: as much as rust sends. */
+export const RENDEZVOUS_MAX_RESPONSE = 1 * MiB
+/** Ours and rust's have 8 bytes and a namespace; the specification names no bound. */
+export const RENDEZVOUS_MAX_COOKIE = 512
+/** A request and its answer; a client then has so long again to check the signatures of what it found. */
+export const RENDEZVOUS_TIMEOUT = 10_000
+/** Requests of one connection at a time: a page asks for one thing after another. */
+export const RENDEZVOUS_MAX_INBOUND = 8
+/** Answers that wait for their readers, all together. */
+export const RENDEZVOUS_MAX_UNSENT = 32 * MiB
+/** Requests of one peer: so many at once, and then one in so many milliseconds. A peer in a hundred rooms comes with a hundred. */
+export const RENDEZVOUS_BURST = 200
+export const RENDEZVOUS_INTERVAL = 500
+/** Peers whose requests are counted; of more, the one that was heard of first is forgotten. */
+export const RENDEZVOUS_MAX_COUNTED = 10_000
+/** A registration is renewed when this share of its time has passed: two tries fit in the rest. */
+export const RENDEZVOUS_RENEW = 0.7
+/** But not more often than this, whatever a server says. */
+export const RENDEZVOUS_RENEW_MIN = 20_000
+/** After a refusal or a failure, doubled each time up to the second, a fifth more or less. */
+export const RENDEZVOUS_RETRY = 2_000
+export const RENDEZVOUS_RETRY_MAX = 300_000
+/** What a peer that stops gives its servers to forget it; its ttl ends it else. */
+export const RENDEZVOUS_LEAVE_TIMEOUT = 1_000
+/** Addresses come in bursts, when relays and interfaces come and go. */
+export const RENDEZVOUS_SETTLE = 500
+/** Namespaces that one client keeps itself registered in, and those that it watches; each costs requests for as long as it lives. */
+export const RENDEZVOUS_MAX_KEPT = 256
+/** Between two looks at a namespace, unless told otherwise, and at least. */
+export const RENDEZVOUS_POLL = 10_000
+export const RENDEZVOUS_POLL_MIN = 500
+/** Answers that are read one after the other before the pause: what is more waits until the next look. */
+export const RENDEZVOUS_MAX_PAGES = 10
+
+// ── pubsub peer discovery (npm @libp2p/pubsub-peer-discovery) ────────────────────────────────────────────────────
+/** js sends whatever addresses it has; ours fit a signed record. */
+export const ANNOUNCEMENT_MAX = 8 * KiB
+export const ANNOUNCEMENT_MAX_ADDRESSES = 64
+/** js: at the start, and then each ten seconds. */
+export const ANNOUNCEMENT_INTERVAL = 10_000
+/** Members whose announcements of an interval do not slow ours: with n members each is heard n times, so beyond that all take turns. */
+export const ANNOUNCEMENT_CROWD = 20
+/** Members that are counted: of more, the wait between two announcements would be minutes as well. */
+export const ANNOUNCEMENT_MAX_HEARD = 4_096

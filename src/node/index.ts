@@ -8,19 +8,27 @@
 import { TabmeshError } from '../errors.ts'
 import { Peer } from '../peer.ts'
 import { serveEngine } from '../port/engine-port.ts'
+import { gatesOf } from '../port/gates.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import type { PeerOptions } from '../types.ts'
+import type { AutonatOptions } from './autonat.ts'
 import { starter, type TlsOptions } from './start.ts'
 
 export { type ErrorCode, TabmeshError } from '../errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from '../peer.ts'
 export type { PeerStream } from '../peer-stream.ts'
 export type * from '../types.ts'
+export type { AutonatOptions } from './autonat.ts'
 export type { TlsOptions } from './start.ts'
 
 export interface NodePeerOptions extends PeerOptions {
   /** Certificates of `wss`: the one to show, and whom else to trust. */
   tls?: TlsOptions
+  /**
+   * Asks other peers which of this peer's addresses can be reached, before anybody is told of those that others see it at; and answers
+   * the same question once it is reachable itself. On where it listens.
+   */
+  autonat?: boolean | AutonatOptions
 }
 
 /** Starts a peer in this process. Rejects with ERR_INVALID_MULTIADDR, ERR_UNSUPPORTED or ERR_STORE for options it can't meet. */
@@ -28,12 +36,19 @@ export const createPeer = async (options: NodePeerOptions = {}): Promise<Peer> =
   options.signal?.throwIfAborted()
   if (options.worker !== undefined && options.worker !== 'inline')
     throw new TabmeshError('ERR_UNSUPPORTED', 'in Node the engine runs inline')
+  const engineOptions = optionsOf(options)
   const control = new MessageChannel()
   const events = new MessageChannel()
   const rtc = new MessageChannel()
   serveEngine(
     { control: control.port2, events: events.port2, rtc: rtc.port2 },
-    starter({ tls: options.tls, rtcConfiguration: options.rtcConfiguration, wanted: options.transports ?? {} }),
+    starter({
+      tls: options.tls,
+      rtcConfiguration: options.rtcConfiguration,
+      wanted: options.transports ?? {},
+      autonat: options.autonat,
+      portMapping: options.portMapping === true,
+    }),
   )
   const end = (): void => {
     // Node's ports keep the process alive until both ends are closed.
@@ -43,13 +58,18 @@ export const createPeer = async (options: NodePeerOptions = {}): Promise<Peer> =
     }
   }
   const engine = { control: control.port1, events: events.port1, onDeath: () => {}, end }
-  return Peer.start(engine, engineOptions(options), { signal: options.signal, log: options.logger ?? (() => {}) })
+  return Peer.start(engine, engineOptions, {
+    signal: options.signal,
+    log: options.logger ?? (() => {}),
+    gater: options.connections?.gater,
+  })
 }
 
-const engineOptions = (options: PeerOptions): EngineOptions => ({
+const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerOptions): EngineOptions => ({
   name: options.name ?? 'tabmesh',
   identity: options.identity ?? 'ephemeral',
   relays: options.relays ?? [],
+  reservations: options.reservations,
   bootstrap: options.bootstrap ?? [],
   listen: options.listen ?? [],
   transports: {
@@ -65,7 +85,8 @@ const engineOptions = (options: PeerOptions): EngineOptions => ({
   mplex: options.mplex !== undefined && options.mplex !== false,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
-  connections: options.connections ?? {},
+  connections: limits,
+  gates: gatesOf(gater),
   secureOnly: false,
   near: true,
   dnsOverHttps: undefined,

@@ -9,13 +9,16 @@ import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
 import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
 import { CONNECTIONS_MAX, CONNECTIONS_MAX_PENDING_INBOUND } from '../engine/limits.ts'
 import { Node } from '../engine/net/node.ts'
+import { scopeOf } from '../engine/net/rank.ts'
 import type { Service, Transport } from '../engine/net/service.ts'
 import { NOISE, yamuxKind } from '../engine/net/upgrade.ts'
+import { dcutrService } from '../engine/protocols/dcutr/service.ts'
 import { identifyService } from '../engine/protocols/identify/service.ts'
 import { pingService } from '../engine/protocols/ping/service.ts'
 import { relayClient } from '../engine/protocols/relay/service.ts'
 import { stunClient } from '../engine/protocols/stun/service.ts'
 import { webrtcDirectTransport } from '../engine/protocols/webrtc-direct/transport.ts'
+import { SIGNALING } from '../engine/protocols/webrtc-signaling/messages.ts'
 import type { Rtc } from '../engine/protocols/webrtc-signaling/rtc.ts'
 import { webrtcService } from '../engine/protocols/webrtc-signaling/service.ts'
 import { mplexKind } from '../engine/wire/mplex/muxer.ts'
@@ -25,12 +28,16 @@ import type { StartEngine } from '../port/engine-port.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import { keepPeers } from '../port/peer-shelf.ts'
 import type { TransportOptions } from '../types.ts'
+import { type AutonatOptions, nodeAutonat } from './autonat.ts'
 import { systemTxt } from './dns.ts'
+import { nodePuncher } from './hole.ts'
 import { nodeHost } from './host.ts'
 import { loadIdentity, newIdentity } from './identity.ts'
 import { isInstalled, lazyRtc } from './lazy-rtc.ts'
 import { addressesOf, closeAll, type Listener, listenOn } from './listen.ts'
+import { localPort } from './local-port.ts'
 import { peersInFile } from './peer-file.ts'
+import { mapPorts } from './port-mapping.ts'
 import { quicTransport } from './quic/transport.ts'
 import { tcpTransport } from './tcp.ts'
 import { TLS, tlsSecurity } from './tls/security.ts'
@@ -54,6 +61,9 @@ export interface NodeExtras {
   readonly rtcConfiguration: RTCConfiguration | undefined
   /** The transports that the user named: without one of these there is no peer; without another there is, but for that. */
   readonly wanted: TransportOptions
+  readonly autonat: boolean | AutonatOptions | undefined
+  /** Whether the network's gateway is asked to let others in. */
+  readonly portMapping: boolean
 }
 
 /** Announced by the relay's client, behind each reservation; nothing is bound for them. */
@@ -61,8 +71,8 @@ const CIRCUIT = '/p2p-circuit'
 const WEBRTC = '/webrtc'
 
 export const starter =
-  ({ tls, rtcConfiguration, wanted }: NodeExtras): StartEngine =>
-  async (options, _rtc, onEvent) => {
+  ({ tls, rtcConfiguration, wanted, autonat, portMapping }: NodeExtras): StartEngine =>
+  async (options, _rtc, onEvent, gater) => {
     const { connections } = options
     // First what may be refused, so that nothing is held when it is.
     const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
@@ -80,8 +90,10 @@ export const starter =
     const services: Service[] = [identifyService(), ping]
     const transports: Transport[] = []
     const quic = quicTransport(identity)
-    if (enabled.tcp) transports.push(tcpTransport())
-    if (enabled.webSocket) transports.push(wsTransport(ca))
+    // What relays see of it is what others knock at.
+    const port = enabled.circuitRelay && enabled.tcp ? localPort() : undefined
+    if (enabled.tcp) transports.push(tcpTransport({ port }))
+    if (enabled.webSocket) transports.push(wsTransport({ ...ca, port }))
     if (enabled.quic) transports.push(quic)
     if (rtc !== undefined && enabled.webRTCDirect) transports.push(webrtcDirectTransport(rtc))
     if (rtc !== undefined && enabled.webRTC) {
@@ -90,27 +102,58 @@ export const starter =
       transports.push(webrtc)
     }
     if (enabled.circuitRelay) {
-      const relay = relayClient({ relays, webrtc: options.listen?.includes(WEBRTC) === true })
+      const relay = relayClient({ relays, wanted: options.reservations, webrtc: options.listen?.includes(WEBRTC) === true })
       services.push(relay)
       transports.push(relay)
+      if (enabled.tcp || enabled.quic) {
+        const puncher = nodePuncher({ port, quic: enabled.quic ? quic : undefined })
+        services.push(dcutrService({ puncher, scopeOf, ping: ping.ping, after: SIGNALING }))
+      }
     }
+    const muxers = options.mplex === false ? [yamuxKind] : [yamuxKind, mplexKind(TabmeshError)]
+    const shield = networkKey && pnetShield(networkKey)
+    const nat = nodeAutonat(autonat, {
+      listens: bound.length > 0,
+      // None of those above: a dial back must not come from where our own dials do.
+      transports: [
+        ...(enabled.tcp ? [tcpTransport()] : []),
+        ...(enabled.webSocket ? [wsTransport(ca)] : []),
+        ...(rtc !== undefined && enabled.webRTCDirect ? [webrtcDirectTransport(rtc)] : []),
+      ],
+      quic: enabled.quic,
+      muxers,
+      shield,
+      gater,
+    })
+    services.push(...nat.services)
     const node = new Node({
       host: nodeHost(identity),
       services,
       transports,
       securities: [tlsSecurity(identity)],
       propose,
-      muxers: options.mplex === false ? [yamuxKind] : [yamuxKind, mplexKind(TabmeshError)],
-      ...(networkKey && { shield: pnetShield(networkKey) }),
+      muxers,
+      ...(shield && { shield }),
       lookUpTxt: systemTxt(),
       limits: connections,
+      gater,
       onEvent,
     })
     const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
     const folder = options.identity === 'persistent' ? options.name : undefined
     const peers = folder === undefined ? undefined : await keepPeers(peersInFile(folder), node.peerStore, node.host.date, fail)
     let listeners: readonly Listener[] = []
-    const announce = (): void => node.announce('listen', addressesOf(listeners))
+    const mapping = portMapping
+      ? mapPorts({
+          listening: () => addressesOf(listeners),
+          announce: (addresses) => nat.announce('port-mapping', addresses),
+          fail,
+        })
+      : undefined
+    const announce = (): void => {
+      nat.listening(listeners)
+      mapping?.update()
+    }
     listeners = await listenOn(bound, {
       net: node,
       enabled,
@@ -128,12 +171,14 @@ export const starter =
       ping: ping.ping,
       warnings: peers?.warnings ?? [],
       started() {
+        nat.started(node)
         announce()
         peers?.started(node)
       },
       async close() {
+        nat.close()
         quic.close()
-        await closeAll(listeners)
+        await Promise.all([closeAll(listeners), mapping?.close()])
         await peers?.close()
       },
     }

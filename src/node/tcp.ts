@@ -13,11 +13,12 @@ import { parseMultiaddr } from '../engine/codec/multiaddr.ts'
 import { TCP_CLOSE_TIMEOUT, TCP_KEEP_ALIVE } from '../engine/limits.ts'
 import type { Link, Transport } from '../engine/net/service.ts'
 import { TabmeshError } from '../errors.ts'
+import { isPortsFault, type LocalPort } from './local-port.ts'
 import { socketAddress } from './socket-address.ts'
 import { SocketChannel, type SocketKind } from './socket-channel.ts'
 
 /** What is written is whole frames already: nothing is gained by waiting for more. Either side may end first. */
-const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE } as const
+export const tcpSocketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE } as const
 
 const families: Readonly<Record<string, 4 | 6 | undefined>> = { ip4: 4, ip6: 6, dns: undefined, dns4: 4, dns6: 6 }
 
@@ -45,7 +46,15 @@ const tcpKind: SocketKind = {
     new TabmeshError('ERR_CONNECTION_CLOSED', `the TCP connection broke (${error.code ?? error.message})`, { cause: error }),
 }
 
-export const tcpTransport = (): Transport => ({
+/** Makes a channel of a socket that is connected. */
+export const carryTcp = (socket: Socket): SocketChannel => new SocketChannel(socket, tcpKind)
+
+export interface TcpDialOptions {
+  /** Dials go out of this one where they can; out of any if absent. */
+  readonly port?: LocalPort | undefined
+}
+
+export const tcpTransport = ({ port: from }: TcpDialOptions = {}): Transport => ({
   name: 'tcp',
   matches: (address) => (tcpTarget(address)?.port ?? 0) !== 0,
   dial(address, net, done) {
@@ -63,17 +72,32 @@ export const tcpTransport = (): Transport => ({
       }
     }
     const { host, port, family } = target
-    const socket = connect({ ...socketOptions, host, port, family: family ?? 0, autoSelectFamily: family === undefined })
-    const failed = (error: NodeJS.ErrnoException): void =>
-      fail(`no TCP connection to ${address.text} (${error.code ?? error.message})`, error)
-    socket.once('error', failed)
-    socket.once('connect', () => {
-      if (!connecting) return
-      connecting = false
-      const channel = new SocketChannel(socket, tcpKind)
-      socket.off('error', failed)
-      done({ ok: true, value: { t: 'pipe', channel, transport: 'tcp', remoteAddr: address } })
-    })
+    let socket: Socket
+    const open = (localPort: number | undefined): void => {
+      const trying = connect({
+        ...tcpSocketOptions,
+        host,
+        port,
+        family: family ?? 0,
+        autoSelectFamily: family === undefined,
+        ...(localPort !== undefined && { localPort }),
+      })
+      socket = trying
+      const failed = (error: NodeJS.ErrnoException): void => {
+        if (connecting && localPort !== undefined && isPortsFault(error)) open(undefined)
+        else fail(`no TCP connection to ${address.text} (${error.code ?? error.message})`, error)
+      }
+      trying.once('error', failed)
+      trying.once('connect', () => {
+        if (!connecting) return
+        connecting = false
+        const channel = carryTcp(trying)
+        trying.off('error', failed)
+        if (localPort !== undefined && from !== undefined) trying.once('close', from.taken(address))
+        done({ ok: true, value: { t: 'pipe', channel, transport: 'tcp', remoteAddr: address } })
+      })
+    }
+    open(from?.number)
     return () => {
       if (!connecting) return
       connecting = false
@@ -107,14 +131,14 @@ export const listenTcp = async (address: Multiaddr, { accept, maxSockets }: TcpL
     throw new TabmeshError('ERR_INVALID_ARGUMENT', `can't listen on ${address.text}, only on /ip4/…/tcp/… and /ip6/…/tcp/…`)
   }
   const open = new Map<Socket, SocketChannel>()
-  const server = createServer(socketOptions, (socket) => {
+  const server = createServer(tcpSocketOptions, (socket) => {
     const { remoteAddress, remotePort } = socket
     const remoteAddr = remoteAddress === undefined || remotePort === undefined ? undefined : socketAddress(remoteAddress, remotePort)
     // Gone before it could be answered.
     if (remoteAddr === undefined) return void socket.destroy()
     // Before the channel's own: one that is telling of its close right now tells nobody who comes to listen meanwhile.
     socket.once('close', () => open.delete(socket))
-    const channel = new SocketChannel(socket, tcpKind)
+    const channel = carryTcp(socket)
     open.set(socket, channel)
     accept({ t: 'pipe', channel, transport: 'tcp', remoteAddr })
   })

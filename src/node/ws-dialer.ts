@@ -17,18 +17,21 @@ import { DIAL_ADDRESS_TIMEOUT } from '../engine/limits.ts'
 import type { Transport } from '../engine/net/service.ts'
 import type { ErrorCode } from '../errors.ts'
 import { TabmeshError } from '../errors.ts'
+import { isPortsFault, type LocalPort } from './local-port.ts'
 import { carryWs, socketOptions } from './ws-socket.ts'
 
 export interface WsDialOptions {
   /** Authorities to trust beside Node's own, PEM. NODE_EXTRA_CA_CERTS adds to those only where this is absent. */
   readonly ca?: readonly (string | Uint8Array)[]
+  /** Dials go out of this one where they can; out of any if absent. */
+  readonly port?: LocalPort | undefined
 }
 
 /** Certificates are checked against the authorities that Node trusts. Throws ERR_INVALID_ARGUMENT for a `ca` that is none. */
-export const wsTransport = ({ ca }: WsDialOptions = {}): Transport => {
+export const wsTransport = ({ ca, port }: WsDialOptions = {}): Transport => {
   // Once: reading Node's 140 takes some 10 ms.
   const secureContext = ca === undefined ? undefined : trusting(ca)
-  return wsTransportWith(secureContext)
+  return wsTransportWith(secureContext, port)
 }
 
 const trusting = (ca: readonly (string | Uint8Array)[]): SecureContext => {
@@ -41,7 +44,7 @@ const trusting = (ca: readonly (string | Uint8Array)[]): SecureContext => {
   }
 }
 
-const wsTransportWith = (secureContext: SecureContext | undefined): Transport => ({
+const wsTransportWith = (secureContext: SecureContext | undefined, from: LocalPort | undefined): Transport => ({
   name: 'websocket',
   matches: (address) => webSocketTarget(address) !== undefined,
   dial(address, net, done) {
@@ -59,10 +62,39 @@ const wsTransportWith = (secureContext: SecureContext | undefined): Transport =>
       }
     }
     const { url } = target
-    let socket: WebSocket
+    let socket: WebSocket | undefined
+    const open = (localPort: number | undefined): void => {
+      const options = {
+        ...socketOptions,
+        ...(secureContext && { secureContext }),
+        // For `net.connect`, to which `ws` hands all of this.
+        ...(localPort !== undefined && { localPort }),
+        handshakeTimeout: DIAL_ADDRESS_TIMEOUT,
+        lookup: lookupFor(target),
+      }
+      const trying = new WebSocket(url, options)
+      socket = trying
+      trying.on('open', () => {
+        if (!connecting) return
+        connecting = false
+        trying.removeAllListeners()
+        if (localPort !== undefined && from !== undefined) trying.once('close', from.taken(address))
+        done({ ok: true, value: { t: 'pipe', channel: carryWs(trying), transport: 'websocket', remoteAddr: address } })
+      })
+      trying.on('unexpected-response', (_request, { statusCode }) => {
+        fail(`${url} answers HTTP ${statusCode} instead of a WebSocket`)
+        trying.terminate()
+      })
+      // Also what `terminate` raises while the socket connects.
+      trying.on('error', (error: NodeJS.ErrnoException) => {
+        const why = error.code ?? error.message
+        if (connecting && localPort !== undefined && isPortsFault(error)) open(undefined)
+        else if (untrusted.test(why)) fail(`the certificate of ${url} is not trusted (${why})`, error, 'ERR_CERTIFICATE')
+        else fail(`no WebSocket at ${url} (${why})`, error)
+      })
+    }
     try {
-      const trust = secureContext === undefined ? {} : { secureContext }
-      socket = new WebSocket(url, { ...socketOptions, ...trust, handshakeTimeout: DIAL_ADDRESS_TIMEOUT, lookup: lookupFor(target) })
+      open(from?.number)
     } catch (error) {
       // A name that DNS allows and URLs do not: 1.2.3.4.5.
       net.host.defer(() => fail(`${url} is no URL`, error as Error))
@@ -70,26 +102,10 @@ const wsTransportWith = (secureContext: SecureContext | undefined): Transport =>
         connecting = false
       }
     }
-    socket.on('open', () => {
-      if (!connecting) return
-      connecting = false
-      socket.removeAllListeners()
-      done({ ok: true, value: { t: 'pipe', channel: carryWs(socket), transport: 'websocket', remoteAddr: address } })
-    })
-    socket.on('unexpected-response', (_request, { statusCode }) => {
-      fail(`${url} answers HTTP ${statusCode} instead of a WebSocket`)
-      socket.terminate()
-    })
-    // Also what `terminate` raises while the socket connects.
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code ?? error.message
-      if (untrusted.test(why)) fail(`the certificate of ${url} is not trusted (${why})`, error, 'ERR_CERTIFICATE')
-      else fail(`no WebSocket at ${url} (${why})`, error)
-    })
     return () => {
       if (!connecting) return
       connecting = false
-      socket.terminate()
+      socket?.terminate()
     }
   },
 })

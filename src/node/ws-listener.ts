@@ -15,8 +15,8 @@
 
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
-import { createServer as createSecureServer, Server as SecureServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { WebSocketServer } from 'ws'
@@ -28,6 +28,7 @@ import type { Link } from '../engine/net/service.ts'
 import { TabmeshError } from '../errors.ts'
 import type { WebSocketChannel } from '../sockets/web-socket-channel.ts'
 import { CLOSE_GOING_AWAY } from '../sockets/web-socket-channel.ts'
+import { type Doorstep, watchDoorstep } from './doorstep.ts'
 import { socketAddress } from './socket-address.ts'
 import { bindServer } from './tcp.ts'
 import { carryWs, socketOptions } from './ws-socket.ts'
@@ -45,7 +46,7 @@ export interface WsListenOptions {
   readonly request?: RequestListener
   /** For /tls/ws and /wss, which can't do without. */
   readonly tls?: ServerCertificate
-  /** Sockets on this port at a time; more are closed as they come. Unlimited if absent. */
+  /** Sockets on this port at a time, beyond which those give way that have not asked for a WebSocket in time (doorstep.ts). Unlimited if absent. */
   readonly maxSockets?: number
   /** Whether to believe `X-Forwarded-For`: only where every client comes through a proxy that sets it. */
   readonly trustProxy?: boolean
@@ -70,9 +71,8 @@ export const listenWs = async (address: Multiaddr, options: WsListenOptions): Pr
   const target = readAddress(address)
   const server = target.secure ? secureServer(address, options) : createServer(httpOptions, options.request ?? upgradeRequired)
   server.headersTimeout = server.requestTimeout = WS_HANDSHAKE_TIMEOUT
-  if (options.maxSockets !== undefined) server.maxConnections = options.maxSockets
-  const shaking = handshakes(server)
-  const sockets = acceptSockets(server, target, options)
+  const doorstep = watchDoorstep(server, options.maxSockets ?? Number.POSITIVE_INFINITY)
+  const sockets = acceptSockets(server, target, options, doorstep)
   try {
     await bindServer(server, address, target)
   } catch (error) {
@@ -100,7 +100,8 @@ export const listenWs = async (address: Multiaddr, options: WsListenOptions): Pr
       const ended = sockets.end()
       const timer = setTimeout(() => sockets.terminate(), WS_CLOSE_TIMEOUT)
       server.closeAllConnections()
-      for (const socket of shaking.values()) socket.destroy()
+      // HTTP does not know of those on which TLS is not done.
+      doorstep.clear()
       await Promise.all([ended, closed])
       clearTimeout(timer)
     },
@@ -134,22 +135,6 @@ const secureServer = (address: Multiaddr, { tls, request = upgradeRequired }: Ws
   return withCertificate(() => createSecureServer({ ...httpOptions, ...pemOf(tls), handshakeTimeout: WS_HANDSHAKE_TIMEOUT }, request))
 }
 
-/** Sockets on which TLS is not done: HTTP does not know of them yet, and closes only what it knows. */
-const handshakes = (server: Server): ReadonlyMap<string, Socket> => {
-  const sockets = new Map<string, Socket>()
-  if (!(server instanceof SecureServer)) return sockets
-  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
-  server.on('connection', (socket: Socket) => {
-    const name = nameOf(socket)
-    sockets.set(name, socket)
-    socket.once('close', () => {
-      if (sockets.get(name) === socket) sockets.delete(name)
-    })
-  })
-  server.on('secureConnection', (socket: Socket) => sockets.delete(nameOf(socket)))
-  return sockets
-}
-
 const pemOf = ({ cert, key }: ServerCertificate) => ({ cert: Buffer.from(cert), key: Buffer.from(key) })
 
 const withCertificate = <T>(use: () => T): T => {
@@ -169,6 +154,7 @@ const acceptSockets = (
   server: Server,
   { path, secure }: Listening,
   { accept, trustProxy = false, pingInterval = WS_PING_INTERVAL }: WsListenOptions,
+  doorstep: Doorstep,
 ) => {
   const layers = secure ? '/tls/ws' : '/ws'
   const upgrades = new WebSocketServer({ noServer: true, clientTracking: false, ...socketOptions })
@@ -198,6 +184,7 @@ const acceptSockets = (
     if (remoteAddr === undefined) return void socket.destroy()
     upgrades.handleUpgrade(request, socket, head, (webSocket) => {
       socket.off('error', ignore)
+      doorstep.enter(request.socket)
       opened(webSocket, remoteAddr)
     })
   })

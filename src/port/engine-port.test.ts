@@ -19,6 +19,7 @@ const options: EngineOptions = {
   name: 'test',
   identity: 'ephemeral',
   relays: [],
+  reservations: undefined,
   bootstrap: [],
   listen: undefined,
   transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
@@ -27,6 +28,7 @@ const options: EngineOptions = {
   preSharedKey: undefined,
   perf: false,
   connections: {},
+  gates: [],
   secureOnly: false,
   near: true,
   dnsOverHttps: undefined,
@@ -216,6 +218,18 @@ describe('a start', () => {
     const { codeOf } = make(() => Promise.reject(new TabmeshError('ERR_STORE', 'no store')))
     expect(await codeOf('start', options)).toBe('ERR_STORE')
     expect(await codeOf('metrics', undefined)).toBe('ERR_STOPPED')
+  })
+
+  it('that would hold no reservation, or as many as nobody knows, is refused before anything is held', async () => {
+    for (const reservations of [0, -1, Number.NaN]) {
+      let begun = false
+      const { codeOf } = make(async (engine) => {
+        begun = true
+        return engine()
+      })
+      expect(await codeOf('start', { ...options, reservations })).toBe('ERR_INVALID_ARGUMENT')
+      expect(begun).toBe(false)
+    }
   })
 
   it('with a bootstrap address that is none fails, and leaves no engine running', async () => {

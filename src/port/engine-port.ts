@@ -7,6 +7,7 @@
 import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
 import { parsePeerId } from '../engine/codec/peer-id.ts'
 import type { Connection } from '../engine/net/connection.ts'
+import type { Gater } from '../engine/net/gater.ts'
 import type { Node } from '../engine/net/node.ts'
 import type { PeerRecord } from '../engine/net/peer-store.ts'
 import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
@@ -20,6 +21,7 @@ import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { ConnectionInfo, KnownPeer, PerfResult, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
+import { askPage, type PageGates } from './gates.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { Pipe } from './pipe.ts'
 
@@ -34,7 +36,13 @@ export interface Engine {
   close(): void | Promise<void>
 }
 
-export type StartEngine = (options: EngineOptions, rtc: MessagePort, onEvent: (event: NetEvent) => void) => Promise<Engine>
+/** `gater` is for the node: it asks the page, and is undefined where the page has none. */
+export type StartEngine = (
+  options: EngineOptions,
+  rtc: MessagePort,
+  onEvent: (event: NetEvent) => void,
+  gater: Gater | undefined,
+) => Promise<Engine>
 
 /** Counters of one connection reach the page at most this often, in milliseconds. */
 const CHANGE_INTERVAL = 100
@@ -46,6 +54,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
   /** Lookups that the page is at. */
   const asked = new Map<number, (found: Found) => void>()
   let lookupCount = 0
+  let gates: PageGates | undefined
   const running = (): Engine => {
     if (engine === undefined) throw new TabmeshError('ERR_STOPPED', 'the engine is not running')
     return engine
@@ -71,7 +80,11 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false) })
       }
       let wanted = true
-      start(options, rtc, report)
+      // A count that is none would hold nothing, and say nothing.
+      const { reservations = 1 } = options
+      if (!(reservations >= 1)) throw new TabmeshError('ERR_INVALID_ARGUMENT', `\`reservations\` is ${reservations}, not a number from 1`)
+      gates = askPage(options.gates, (id, question) => tell({ t: 'gate', id, question }))
+      start(options, rtc, report, gates?.gater)
         .then((started) => {
           if (!wanted) return started.close()
           try {
@@ -182,6 +195,11 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       const done = asked.get(id)
       asked.delete(id)
       done?.(failed ? { t: 'failed' } : data === undefined ? { t: 'none' } : { t: 'value', data })
+      resolve(undefined)
+      return undefined
+    },
+    answerGate({ id, allowed }, resolve) {
+      gates?.answer(id, allowed)
       resolve(undefined)
       return undefined
     },
@@ -329,6 +347,8 @@ const reporter = (tell: (event: EngineEvent) => void): ((event: NetEvent) => voi
       }
       case 'addresses:change':
         return tell({ t: event.t, addresses: event.addresses.map(textOf) })
+      case 'reachability:change':
+        return tell({ t: event.t, reachability: event.reachability, addresses: event.addresses.map(textOf) })
       case 'relay:reserved':
         return tell({ t: event.t, relay: event.relay, addresses: event.addresses.map(textOf), expires: event.expires })
       case 'relay:lost':

@@ -10,7 +10,18 @@
  */
 
 import type { PlainError } from '../errors.ts'
-import type { ConnectionInfo, ConnectionOptions, KnownPeer, Metrics, OpenStreamOptions, PerfResult, StreamInfo, Target } from '../types.ts'
+import type {
+  ConnectionInfo,
+  ConnectionOptions,
+  Gater,
+  KnownPeer,
+  Metrics,
+  OpenStreamOptions,
+  PerfResult,
+  Reachability,
+  StreamInfo,
+  Target,
+} from '../types.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -25,6 +36,8 @@ export interface EngineOptions {
   readonly name: string
   readonly identity: 'persistent' | 'ephemeral' | { readonly privateKey: Uint8Array }
   readonly relays: readonly string[]
+  /** Relays to hold a slot with at a time; undefined: all of them. */
+  readonly reservations: number | undefined
   readonly bootstrap: readonly string[]
   /** Undefined: whatever the platform can. */
   readonly listen: readonly string[] | undefined
@@ -41,13 +54,20 @@ export interface EngineOptions {
   readonly mplex: boolean | string
   readonly preSharedKey: string | Uint8Array | undefined
   readonly perf: boolean
-  readonly connections: ConnectionOptions
+  readonly connections: Omit<ConnectionOptions, 'gater'>
+  /** The hooks of the page's gater: what has none is not asked about, and no message is sent for it. */
+  readonly gates: readonly GateName[]
   /** Whether the page may open only secure sockets: it was loaded over https. */
   readonly secureOnly: boolean
   /** Whether the page came from this machine or its network: then private addresses of others are worth a dial. */
   readonly near: boolean
   readonly dnsOverHttps: string | undefined
 }
+
+export type GateName = keyof Gater
+
+/** What the gater's hook of this name is asked. */
+export type GateQuestion = { readonly [N in GateName]: { readonly hook: N; readonly about: Parameters<Required<Gater>[N]>[0] } }[GateName]
 
 export interface EngineStarted {
   readonly id: string
@@ -76,6 +96,8 @@ export interface Commands {
   unhandleFetch: { args: string; result: undefined }
   /** The page's answer to a `lookup` event. */
   answerLookup: { args: LookupAnswer; result: undefined }
+  /** The page's answer to a `gate` event. */
+  answerGate: { args: { id: number; allowed: boolean }; result: undefined }
   perf: { args: { target: Target; upload: number; download: number }; result: PerfResult }
   /** What the page saw of the network. */
   network: { args: NetworkNews; result: undefined }
@@ -120,12 +142,15 @@ export type EngineEvent =
       readonly agent: string
     }
   | { readonly t: 'addresses:change'; readonly addresses: readonly string[] }
+  | { readonly t: 'reachability:change'; readonly reachability: Reachability; readonly addresses: readonly string[] }
   | { readonly t: 'protocols:change'; readonly protocols: readonly string[] }
   | { readonly t: 'relay:reserved'; readonly relay: string; readonly addresses: readonly string[]; readonly expires: number }
   | { readonly t: 'relay:lost'; readonly relay: string; readonly error: PlainError | undefined }
   | { readonly t: 'error'; readonly error: PlainError }
   /** A remote asks for the value under `key`: the page answers with `answerLookup` of the same `id`, or too late. */
   | { readonly t: 'lookup'; readonly id: number; readonly prefix: string; readonly key: Uint8Array; readonly peer: string }
+  /** The gater is asked: the page answers with `answerGate` of the same `id`, or too late. */
+  | { readonly t: 'gate'; readonly id: number; readonly question: GateQuestion }
   /** A remote opened a stream of a protocol that the page handles. */
   | { readonly t: 'stream'; readonly info: StreamInfo; readonly connection: ConnectionInfo; readonly port: MessagePort }
 

@@ -15,6 +15,7 @@ import { RTC_LOW_WATER } from '../engine/limits.ts'
 import { checkDataOnly, withCredentials } from '../engine/protocols/webrtc-direct/sdp.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
 import type { BridgeCommand, BridgeNews } from '../port/data-channel.ts'
+import { withStun } from '../port/ice-servers.ts'
 import type { RtcCommand, RtcNews } from '../port/messages.ts'
 
 /** Chromium refuses to make more than 500. */
@@ -41,18 +42,12 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
     connection.command(data)
   }
 
-  /** Servers that the application named stand alone; else those of its relays do. */
-  const configured = (urls: readonly string[]): RTCConfiguration =>
-    options.configuration.iceServers !== undefined || urls.length === 0
-      ? options.configuration
-      : { ...options.configuration, iceServers: [{ urls: [...urls] }] }
-
   const connect = (id: number, iceServers: readonly string[]): Connection | undefined => {
     const tell = (news: RtcNews, transfer: Transferable[] = []): void => port.postMessage(news, transfer)
     try {
       if (connections.size >= MAX_CONNECTIONS)
         throw new TabmeshError('ERR_CONNECTION_LIMIT', `${connections.size} peer connections are open`)
-      return new Connection(id, new RTCPeerConnection(configured(iceServers)), tell, options.bridge)
+      return new Connection(id, new RTCPeerConnection(withStun(options.configuration, iceServers)), tell, options.bridge)
     } catch (error) {
       tell({ t: 'refused', id, error: deflateError(error) })
       return undefined

@@ -22,6 +22,9 @@ const READY_TIMEOUT = 30_000
  *   relayServer?: boolean,
  *   limits?: boolean,
  *   allowPrivate?: boolean,
+ *   autonat?: boolean,
+ *   holePunching?: boolean,
+ *   punchAt?: string[],
  *   pubsub?: boolean,
  *   dht?: { prefix?: string, mode?: 'server' | 'client' },
  *   certificate?: string,
@@ -34,7 +37,10 @@ const READY_TIMEOUT = 30_000
  * tcp and ws. `seed`: any text; the same one makes the same peer id. `webRTCDirectVersion`: of the handshake when it dials; default 1.
  * `relay`: relays to reserve a slot on before the peer is ready. `relayServer`: be a circuit relay v2, with `limits: false` one that limits
  * no circuit, with `allowPrivate: false` one that tells no address of this machine in a reservation, as go-libp2p does by itself.
- * `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/. `certificate` and `key`: PEM, for wss; made where left
+ * `holePunching`: DCUtR, on a peer that tells of no way to it but through relays; `punchAt` is where it says that it is seen outside, where it
+ * listens if left out.
+ * `autonat`: AutoNAT v2, client and server, for addresses of this machine too; `reachability` then has one of the addresses dialled by a server that
+ * the peer is connected to. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/. `certificate` and `key`: PEM, for wss; made where left
  * out. `debug`: levels of go-libp2p's log, as in "error,swarm2=debug", written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
@@ -63,6 +69,7 @@ const READY_TIMEOUT = 30_000
  *   connections: () => Promise<GoConnectionInfo[]>,
  *   hangUp: (peerId: string) => Promise<void>,
  *   closeConnection: (connectionId: string) => Promise<void>,
+ *   reachability: (addresses: string[], options?: CommandOptions) => Promise<{ address: string, reachability: string, refused: boolean }>,
  *   reserve: (relay: string, options?: CommandOptions) => Promise<{
  *     address: string, expires: string, addresses: string[], limitBytes: number, limitSeconds: number, voucher: boolean,
  *   }>,
@@ -125,6 +132,7 @@ export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay =
     connections: () => command('connections'),
     hangUp: (target) => command('hangUp', { target }),
     closeConnection: (connection) => command('hangUp', { connection }),
+    reachability: (addresses, { timeout } = {}) => command('reachability', { addresses }, timeout),
     reserve: (target, { timeout } = {}) => command('reserve', { target }, timeout),
     join: (topic) => command('join', { topic }),
     leave: (topic) => command('leave', { topic }),

@@ -30,6 +30,8 @@ type command struct {
 	Key   string `json:"key"`
 	Cid   string `json:"cid"`
 	Count int    `json:"count"`
+
+	Addresses []string `json:"addresses"`
 }
 
 var errNoRooms = errors.New("this peer was started without gossipsub")
@@ -47,6 +49,8 @@ func (c command) run(ctx context.Context, n *node) (any, error) {
 		return nil, n.hangUp(c.Target, c.Connection)
 	case "known":
 		return n.known(c.Target)
+	case "reachability":
+		return n.reachability(ctx, c.Addresses)
 	case "reserve":
 		return n.reserve(ctx, c.Target)
 	case "stop":

@@ -112,6 +112,9 @@ func newHost(opts options) (host.Host, string, error) {
 			libp2p.Transport(webrtc.New, webrtc.WithDialerVersion(opts.WebRTCDirectVersion)),
 		)
 	}
+	if opts.HolePunching {
+		all = append(all, hidden())
+	}
 	if opts.Seed != "" {
 		seed := sha256.Sum256([]byte(opts.Seed))
 		key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(seed[:]))

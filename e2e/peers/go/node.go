@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/autonatv2"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -27,6 +28,8 @@ type node struct {
 
 	rooms *rooms       // nil without gossipsub
 	dht   *dht.IpfsDHT // nil without kad
+
+	autonat *autonatv2.AutoNAT // nil without AutoNAT
 }
 
 func start(ctx context.Context, opts options) (*node, error) {
@@ -52,6 +55,16 @@ func start(ctx context.Context, opts options) (*node, error) {
 	}
 	if opts.Dht != nil {
 		if n.dht, err = newDht(h, *opts.Dht); err != nil {
+			return nil, err
+		}
+	}
+	if opts.HolePunching {
+		if err = punchHoles(h, opts.PunchAt); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Autonat {
+		if n.autonat, err = newAutonat(opts, h); err != nil {
 			return nil, err
 		}
 	}

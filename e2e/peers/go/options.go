@@ -27,6 +27,14 @@ type options struct {
 	// AllowPrivate lets a reservation on this relay name addresses of this machine, which go-libp2p would leave out.
 	AllowPrivate bool `json:"allowPrivate"`
 
+	// Autonat starts AutoNAT v2, client and server, for addresses of this machine too.
+	Autonat bool `json:"autonat"`
+
+	// HolePunching starts DCUtR, on a host that tells of no way to it but through relays; PunchAt is where it says that it is seen outside, where
+	// it listens if left out.
+	HolePunching bool     `json:"holePunching"`
+	PunchAt      []string `json:"punchAt"`
+
 	// Pubsub starts gossipsub.
 	Pubsub bool `json:"pubsub"`
 	// Dht starts kad.

@@ -1,20 +1,10 @@
 // Gets the go-libp2p peer ready to run: `go build` of this folder, once for each state of its sources.
 
-import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { buildGoProgram } from '../go-program.mjs'
 
-const run = promisify(execFile)
-const here = dirname(fileURLToPath(import.meta.url))
-const cache = fileURLToPath(new URL('../../../node_modules/.cache/go-peer', import.meta.url))
-
-/** The first build loads and compiles some 100 modules: about a minute on two cores, more where the network is slow. */
-const BUILD_TIMEOUT = 10 * 60_000
-/** The version is asked of the first that runs. The second is where Go's own installer puts it. */
-const GO = ['go', '/usr/local/go/bin/go']
+const dir = dirname(fileURLToPath(import.meta.url))
 
 /** @type {Promise<{ binary: string, dir: string }> | undefined} */
 let ready
@@ -26,81 +16,6 @@ let ready
  * @returns {Promise<{ binary: string, dir: string }>} the path of the program, and the folder of its sources
  */
 export function ensureGoPeer() {
-  ready ??= prepare()
+  ready ??= buildGoProgram('go-libp2p', dir, 'go-peer').then((binary) => ({ binary, dir }))
   return ready
-}
-
-async function prepare() {
-  const go = await findGo()
-  const folder = join(cache, await keyOf(go.version))
-  const binary = join(folder, process.platform === 'win32' ? 'peer.exe' : 'peer')
-  const isThere = await access(binary).then(
-    () => true,
-    () => false,
-  )
-  if (!isThere) {
-    await build(go.command, folder, binary)
-  }
-  return { binary, dir: here }
-}
-
-/** @returns {Promise<{ command: string, version: string }>} */
-async function findGo() {
-  for (const command of GO) {
-    const version = await run(command, ['version'], { cwd: here, timeout: 30_000 }).then(
-      ({ stdout }) => stdout.trim(),
-      () => undefined,
-    )
-    if (version !== undefined) {
-      return { command, version }
-    }
-  }
-  throw new Error(`go-libp2p needs Go: there is no ${GO.join(' and no ')}`)
-}
-
-/** @param {string} version */
-async function keyOf(version) {
-  const names = (await readdir(here)).filter((name) => /\.go$|^go\.(mod|sum)$/.test(name)).sort()
-  const hash = createHash('sha256').update(version)
-  for (const name of names) {
-    hash.update(`\n${name}\n`).update(await readFile(join(here, name)))
-  }
-  return hash.digest('hex').slice(0, 16)
-}
-
-/**
- * Two processes may build at once: each under a name of its own, and the last one to finish is kept.
- *
- * @param {string} go
- * @param {string} folder
- * @param {string} binary
- */
-async function build(go, folder, binary) {
-  const unfinished = `${binary}-${process.pid}`
-  await mkdir(folder, { recursive: true })
-  try {
-    await run(go, ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', unfinished, '.'], {
-      cwd: here,
-      timeout: BUILD_TIMEOUT,
-      maxBuffer: 16 * 1024 * 1024,
-      env: { ...process.env, GOTOOLCHAIN: 'local', GOWORK: 'off', CGO_ENABLED: '0' },
-    })
-    await rename(unfinished, binary)
-  } catch (err) {
-    await rm(unfinished, { force: true })
-    const { stderr, killed, message } = /** @type {{ stderr?: string, killed?: boolean, message: string }} */ (err)
-    const lines = (stderr || message).split('\n').filter((line) => line.trim() !== '' && !line.startsWith('go: downloading'))
-    const said = killed ? `it took more than ${BUILD_TIMEOUT / 60_000} minutes` : lines.slice(0, 6).join('\n')
-    throw new Error(`go-libp2p can't be built: go build in ${here} failed: ${said}`, { cause: err })
-  }
-  await forgetOthers(folder)
-}
-
-/** The builds of earlier sources; a peer that still runs from one is not disturbed. @param {string} folder */
-async function forgetOthers(folder) {
-  for (const name of await readdir(cache)) {
-    if (join(cache, name) !== folder) {
-      await rm(join(cache, name), { recursive: true, force: true })
-    }
-  }
 }

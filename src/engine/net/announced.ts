@@ -1,5 +1,5 @@
 /**
- * Announced: the addresses that we tell others of, by who knows of them (a listener, the relay client).
+ * Announced: the addresses that we tell others of, by who knows of them (a listener, the relay client, and for what others see of us AutoNAT).
  *
  * Bounds: each source bounds its own.
  */

@@ -27,13 +27,17 @@ export type Answer = (allowed: boolean) => void
 /** What is known of a connection before it is one. */
 export type Candidate = Pick<ConnectionDetails, 'remotePeer' | 'remoteAddr' | 'direction' | 'transport' | 'limit' | 'encryption' | 'muxer'>
 
+/** A hook may return what to call when nobody waits for its answer any more; it is called once, whoever ended the wait. */
 export interface Gater {
-  dial?(peer: PeerId | undefined, address: Multiaddr, answer: Answer): void
-  accept?(address: Multiaddr, answer: Answer): void
-  secured?(peer: PeerId, direction: Direction, address: Multiaddr, answer: Answer): void
-  upgraded?(candidate: Candidate, answer: Answer): void
-  reservation?(peer: PeerId, answer: Answer): void
+  dial?(peer: PeerId | undefined, address: Multiaddr, answer: Answer): Asked
+  accept?(address: Multiaddr, answer: Answer): Asked
+  secured?(peer: PeerId, direction: Direction, address: Multiaddr, answer: Answer): Asked
+  upgraded?(candidate: Candidate, answer: Answer): Asked
+  reservation?(peer: PeerId, answer: Answer): Asked
 }
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that has nothing to clean up returns nothing
+export type Asked = Cancel | void
 
 export type Question =
   | { readonly t: 'dial'; readonly peer: PeerId | undefined; readonly address: Multiaddr }
@@ -55,22 +59,28 @@ export const ask = (
     const question = questions[at]
     if (question === undefined) return done(undefined)
     let open = true
+    let forget: Asked
+    const end = (): void => {
+      timer()
+      forget?.()
+      forget = undefined
+    }
     const settle = (refusal: TabmeshError | undefined): void => {
       if (!open || over) return
       open = false
-      timer()
+      end()
       if (refusal !== undefined) done(refusal)
       else next(at + 1)
     }
     const refuse = (how: string, cause?: unknown): void => settle(new TabmeshError('ERR_GATED', `${describe(question)} ${how}`, { cause }))
     const timer = host.after(GATER_TIMEOUT, () => refuse(`was not allowed within ${GATER_TIMEOUT} ms`))
-    cancel = timer
+    cancel = end
     const decide = (allowed: boolean): void => (allowed === true ? settle(undefined) : refuse('was refused'))
     // What follows an answer is none of the hook's business: it is not to run inside of its call.
     let inside = true
     let early: boolean | undefined
     try {
-      put(gater, question, (allowed) => {
+      forget = put(gater, question, (allowed) => {
         if (inside) early ??= allowed
         else decide(allowed)
       })
@@ -79,7 +89,9 @@ export const ask = (
     } finally {
       inside = false
     }
-    if (early !== undefined) decide(early)
+    // The hook itself may have ended what asks.
+    if (over) end()
+    else if (early !== undefined) decide(early)
   }
   next(0)
   return () => {
@@ -109,7 +121,7 @@ export const screen = (
   return decide
 }
 
-const put = (gater: Gater, question: Question, answer: Answer): void => {
+const put = (gater: Gater, question: Question, answer: Answer): Asked => {
   switch (question.t) {
     case 'dial':
       return gater.dial === undefined ? answer(true) : gater.dial(question.peer, question.address, answer)

@@ -32,18 +32,7 @@ import { type NodeLimits, type NodeOptions, nodeLimits } from './node-options.ts
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
 import { Registrar } from './registrar.ts'
-import type {
-  AuthenticateOptions,
-  DialOptions,
-  DialTarget,
-  Identified,
-  Link,
-  Net,
-  NetEvent,
-  OpenOptions,
-  Service,
-  Transport,
-} from './service.ts'
+import type { AuthenticateOptions, DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service } from './service.ts'
 import type { Direction, Stream } from './stream.ts'
 import { Tags } from './tags.ts'
 import { preference, twins } from './twins.ts'
@@ -59,7 +48,6 @@ export class Node implements Net {
   readonly metrics = new Metrics()
   readonly backOff: BackOff
   readonly #registrar: Registrar
-  readonly #transports: readonly Transport[]
   readonly #limits: NodeLimits
   readonly #onEvent: (event: NetEvent) => void
   readonly #upgrading: Upgrading
@@ -86,7 +74,6 @@ export class Node implements Net {
     this.#keepAlive = keepAlive()
     // Last, so that they see what the others made of it.
     this.#registrar = new Registrar([...options.services, this.#keepAlive, twins()])
-    this.#transports = options.transports
     this.#onEvent = options.onEvent ?? (() => {})
     this.#limits = nodeLimits(options.limits)
     const { securities = [], propose = [NOISE], muxers = [yamuxKind], shield } = options
@@ -369,7 +356,7 @@ export class Node implements Net {
     const opener = {
       host: this.host,
       awaiting: this.#awaiting,
-      mayUpgrade: this.#transports.some((transport) => transport.name === 'webrtc'),
+      mayUpgrade: this.#registrar.services.some(({ upgrades }) => upgrades === true),
       connections: (peer: PeerId) => this.connections(peer),
       dial: this.dial.bind(this),
     }

@@ -72,6 +72,8 @@ export interface Service {
   readonly name: string
   /** Protocol ids it answers, with their limits. */
   readonly protocols: Readonly<Record<string, ProtocolOptions>>
+  /** It makes direct connections to those whom only a relay connects: a stream that may not run over that one waits for it. */
+  readonly upgrades?: boolean
   /** Called once with the engine, before any other call. */
   start?(net: Net): void
   /** A remote opened a stream of one of `protocols`; the service attaches to it or aborts it. */
@@ -152,6 +154,12 @@ export type NetEvent =
   | { readonly t: 'protocols:change'; readonly protocols: readonly string[] }
   | { readonly t: 'relay:reserved'; readonly relay: PeerId; readonly expires: number; readonly addresses: readonly Multiaddr[] }
   | { readonly t: 'relay:lost'; readonly relay: PeerId; readonly fault: TabmeshError | undefined }
+  /** Whether anybody can dial us without a relay, and the addresses that others have reached us at. */
+  | {
+      readonly t: 'reachability:change'
+      readonly reachability: 'public' | 'private' | 'unknown'
+      readonly addresses: readonly Multiaddr[]
+    }
   | { readonly t: 'error'; readonly error: TabmeshError }
 
 /** The engine as services and transports see it. */

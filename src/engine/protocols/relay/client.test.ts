@@ -39,7 +39,7 @@ const granting = (more: NonNullable<Answer['reservation']> = {}): Answer =>
   ok({ reservation: { expire, addrs: [address.bytes], voucher: voucher(), ...more } })
 
 const reserving = (answer: Answer) => {
-  const play = new Play(reserve(self, relay, NOW))
+  const play = new Play(reserve(self, relay, () => NOW))
   expect(hex(play.written)).toBe('020800')
   return play.send(HopMessage.frame(answer))
 }
@@ -65,7 +65,7 @@ describe('RESERVE', () => {
   })
 
   it('leaves what follows the answer on the stream', () => {
-    const play = new Play(reserve(self, relay, NOW)).send(new Uint8Array([...HopMessage.frame(granting()), 1, 2, 3]))
+    const play = new Play(reserve(self, relay, () => NOW)).send(new Uint8Array([...HopMessage.frame(granting()), 1, 2, 3]))
     expect([...play.rest]).toEqual([1, 2, 3])
   })
 

@@ -45,15 +45,15 @@ export interface Reservation {
   readonly voucher: Uint8Array | undefined
 }
 
-/** Asks `relay` for a slot, or for the one we have to last longer. `date` is Unix milliseconds. */
-export function* reserve(self: PeerId, relay: PeerId, date: number): Conversation<Reservation> {
+/** Asks `relay` for a slot, or for the one we have to last longer. `date` tells Unix milliseconds, when the answer is there. */
+export function* reserve(self: PeerId, relay: PeerId, date: () => number): Conversation<Reservation> {
   yield* write(HopMessage.frame({ type: HopType.RESERVE }))
   const answer = yield* readStatus('the reservation', reserveRefusals)
   const { reservation } = answer
   if (reservation?.expire === undefined) throw remoteFault('ERR_PROTOCOL', 'the relay grants a reservation without saying until when')
   const expires = Math.min(Number(reservation.expire) * 1000, LAST_DATE)
-  if (expires <= date)
-    throw remoteFault('ERR_PROTOCOL', `by the clock of this device the reservation ended ${Math.ceil((date - expires) / 1000)} s ago`)
+  const ago = date() - expires
+  if (ago >= 0) throw remoteFault('ERR_PROTOCOL', `by the clock of this device the reservation ended ${Math.ceil(ago / 1000)} s ago`)
   if (reservation.voucher !== undefined) yield* checkVoucher(reservation.voucher, relay, self)
   return {
     expires,

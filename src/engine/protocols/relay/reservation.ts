@@ -16,6 +16,9 @@
  * whenever it returns the reservation is back after a tenth of the outage. Relays that answered with a refusal are asked
  * less often. Every wait is jittered, so that the clients of a relay do not return as one.
  *
+ * A spare does not wait for a relay that says nothing to run into its deadlines: after RELAY_SPARE_DELAY it is tried beside it, and who connects second
+ * is a spare.
+ *
  * A refresh comes at three quarters of the time or RELAY_REFRESH_AHEAD before its end, whichever is earlier, so that many
  * tries fit before it lapses; but not before RELAY_REFRESH_MIN unless the reservation is shorter than that.
  *
@@ -32,6 +35,7 @@ import {
   RELAY_REFUSED_RETRY,
   RELAY_RETRY_MAX,
   RELAY_RETRY_MIN,
+  RELAY_SPARE_DELAY,
   RELAY_STABLE,
   RELAY_TTL_MAX,
 } from '../../limits.ts'
@@ -62,6 +66,10 @@ interface Entry extends Relay {
   heldSince: number
   /** Refusals in a row. */
   refusals: number
+  /** When the request under way was begun. */
+  askedAt: number
+  /** It has had its time: a spare may be tried beside it. */
+  slow: boolean
 }
 
 export type ReservationInput =
@@ -114,8 +122,9 @@ export class Reservations {
   /** When `{ t: 'time' }` is due, on the clock of `now`; undefined while only answers are waited for. */
   get deadline(): number | undefined {
     let earliest: number | undefined
-    for (const { state } of this.#entries) {
-      const due = dueOf(state)
+    const spares = this.#wanted < this.#entries.length
+    for (const entry of this.#entries) {
+      const due = spares && isAsking(entry) && !entry.slow ? entry.askedAt + RELAY_SPARE_DELAY : dueOf(entry.state)
       if (due !== undefined && (earliest === undefined || due < earliest)) earliest = due
     }
     return earliest
@@ -134,7 +143,7 @@ export class Reservations {
         this.#remove(input.relay)
         break
       case 'met':
-        for (const entry of this.#entries) if (entry.peer === input.peer && entry.state.t === 'backing off') this.#reserve(entry)
+        for (const entry of this.#entries) if (entry.peer === input.peer && entry.state.t === 'backing off') this.#reserve(entry, now)
         break
       case 'online':
         for (const entry of this.#entries) {
@@ -151,14 +160,14 @@ export class Reservations {
         if (entry !== undefined) this.#answer(entry, input, now)
       }
     }
-    this.#fill()
+    this.#fill(now)
   }
 
   #answer(entry: Entry, input: Extract<ReservationInput, { relay: Relay }>, now: number): void {
     const { state } = entry
     switch (input.t) {
       case 'connected':
-        if (state.t === 'connecting') this.#connected(entry, input.peer)
+        if (state.t === 'connecting') this.#connected(entry, input.peer, now)
         break
       case 'reserved':
         if (state.t === 'reserving' || state.t === 'refreshing') this.#hold(entry, input.ttl, now)
@@ -176,7 +185,7 @@ export class Reservations {
         break
       case 'moved':
         if (state.t === 'held' || state.t === 'refreshing') this.#refresh(entry, state.expiresAt)
-        else if (state.t === 'reserving') this.#reserve(entry)
+        else if (state.t === 'reserving') this.#reserve(entry, now)
         break
     }
   }
@@ -188,7 +197,16 @@ export class Reservations {
       return
     }
     if (this.#entries.length >= RELAY_MAX_WANTED) return
-    this.#entries.push({ addresses, peer, state: { t: 'idle' }, troubleSince: undefined, heldSince: 0, refusals: 0 })
+    this.#entries.push({
+      addresses,
+      peer,
+      state: { t: 'idle' },
+      troubleSince: undefined,
+      heldSince: 0,
+      refusals: 0,
+      askedAt: 0,
+      slow: false,
+    })
   }
 
   #remove(relay: Relay): void {
@@ -199,19 +217,26 @@ export class Reservations {
   }
 
   /** Two of the configured addresses may turn out to be one relay: the reservation is one for each peer. */
-  #connected(entry: Entry, peer: PeerId): void {
+  #connected(entry: Entry, peer: PeerId, now: number): void {
     const other = this.#entries.find((each) => each !== entry && each.peer === peer)
     if (other === undefined) {
       entry.peer = peer
-      this.#reserve(entry)
+      // A spare was faster.
+      if (entry.slow && this.#held() >= this.#wanted) entry.state = { t: 'idle' }
+      else this.#reserve(entry, now)
       return
     }
     other.addresses = union(other.addresses, entry.addresses)
     this.#entries = this.#entries.filter((each) => each !== entry)
-    if (other.state.t === 'idle' || other.state.t === 'connecting' || other.state.t === 'backing off') this.#reserve(other)
+    if (other.state.t === 'idle' || other.state.t === 'connecting' || other.state.t === 'backing off') this.#reserve(other, now)
   }
 
-  #reserve(entry: Entry): void {
+  #held(): number {
+    return this.#entries.filter(({ state }) => state.t === 'held' || state.t === 'refreshing').length
+  }
+
+  #reserve(entry: Entry, now: number): void {
+    begin(entry, now)
     entry.state = { t: 'reserving' }
     this.#outputs.push({ t: 'reserve', relay: entry })
   }
@@ -257,25 +282,35 @@ export class Reservations {
 
   #pass(entry: Entry, now: number): void {
     const { state } = entry
-    if (state.t === 'backing off' && state.until <= now) entry.state = { t: 'idle' }
+    if (isAsking(entry) && now - entry.askedAt >= RELAY_SPARE_DELAY) entry.slow = true
+    else if (state.t === 'backing off' && state.until <= now) entry.state = { t: 'idle' }
     // A page that slept finds both past: the slot is gone, whatever the relay would have said earlier.
     else if ((state.t === 'held' || state.t === 'refreshing') && state.expiresAt <= now) this.#lose(entry, undefined, now)
     else if (state.t === 'held' && state.refreshAt <= now) this.#refresh(entry, state.expiresAt)
   }
 
   /** Sets as many relays going as are wanted, in the order they were given. */
-  #fill(): void {
+  #fill(now: number): void {
     let busy = 0
-    for (const { state } of this.#entries) if (state.t !== 'idle' && state.t !== 'backing off') busy += 1
+    for (const entry of this.#entries)
+      if (entry.state.t !== 'idle' && entry.state.t !== 'backing off' && !(isAsking(entry) && entry.slow)) busy += 1
     for (const entry of this.#entries) {
       if (busy >= this.#wanted) return
       if (entry.state.t !== 'idle') continue
+      begin(entry, now)
       entry.state = { t: 'connecting' }
       this.#outputs.push({ t: 'connect', relay: entry })
       busy += 1
     }
   }
 }
+
+const begin = (entry: Entry, now: number): void => {
+  entry.askedAt = now
+  entry.slow = false
+}
+
+const isAsking = ({ state }: Relay): boolean => state.t === 'connecting' || state.t === 'reserving'
 
 /** Milliseconds after which a reservation of `ttl` milliseconds is refreshed. */
 const refreshAfter = (ttl: number): number => {

@@ -82,6 +82,7 @@ const ask = (world: World, connection: Connection, text: string): string => {
 
 const kinds = ({ events }: { events: readonly NetEvent[] }): string[] =>
   events.map((event) => event.t).filter((t) => t.startsWith('relay:') || t === 'error')
+const isCircuit = ({ text }: Multiaddr): boolean => text.includes('/p2p-circuit')
 const heldOn = ({ client }: ClientNode): number => client.relays.filter(({ state }) => state.t === 'held').length
 
 /** A relay, a client that is reachable through it, and one that is not. */
@@ -252,6 +253,81 @@ describe('being reachable through a relay', () => {
     expect(a.events.find((event) => event.t === 'error')).toMatchObject({ error: { code: 'ERR_RELAY_FULL' } })
     expect(a.events.find((event) => event.t === 'relay:reserved')).toMatchObject({ relay: large.node.self })
     expect(small.server.counters.refused).toEqual({ '200 RESERVATION_REFUSED': 1 })
+  })
+})
+
+describe('several relays', () => {
+  it('hold as many slots as are wanted: a spare takes over from one that is lost, and whoever comes back waits', () => {
+    const world = new World(15)
+    const relays = [relayIn(world), relayIn(world), relayIn(world)] as const
+    const [first, second, third] = relays
+    const a = clientIn(world, { relays: relays.map(({ address }) => address), wanted: 2 })
+    const holders = (): number[] => relays.map(({ server }) => server.counters.reservations)
+    world.run(1_000)
+    expect([holders(), heldOn(a)]).toEqual([[1, 1, 0], 2])
+    expect(third.node.connections()).toEqual([])
+    const heard = a.events.length
+    first.node.hangUp(a.node.self)
+    expect(world.run(2_000, () => third.server.counters.reservations === 1)).toBe(true)
+    world.run(100)
+    expect(holders()).toEqual([0, 1, 1])
+    const events = a.events.slice(heard).filter((event) => ['relay:lost', 'relay:reserved', 'addresses:change'].includes(event.t))
+    expect(events.map((event) => (event.t === 'addresses:change' ? event.addresses.filter(isCircuit).length : event.t))).toEqual([
+      1,
+      'relay:lost',
+      2,
+      'relay:reserved',
+    ])
+    expect(events.find((event) => event.t === 'relay:lost')).toMatchObject({ relay: first.node.self, fault: { code: 'ERR_RELAY_LOST' } })
+    // Hours later there are still two, and the first is a spare now.
+    world.run(5 * 3_600_000)
+    expect([holders(), heldOn(a)]).toEqual([[0, 1, 1], 2])
+    // Both who serve go for good: the spare and who comes back make two again.
+    for (const relay of [second, third]) relay.node.hangUp(a.node.self)
+    expect(world.run(10_000, () => first.server.counters.reservations === 1 && heldOn(a) === 2)).toBe(true)
+    expect(holders().reduce((sum, each) => sum + each)).toBe(2)
+  })
+
+  it('of which the first says nothing: the spare serves within moments, and who answers late is the spare', () => {
+    for (const [what, silentFor] of [
+      ['for ever', Number.POSITIVE_INFINITY],
+      ['five seconds', 5_000],
+    ] as const) {
+      const world = new World(17)
+      const slow = parseMultiaddr('/ip4/192.0.2.9/tcp/1')
+      const real = world.transport()
+      const far = relayIn(world)
+      const near = relayIn(world)
+      const tcp: Transport = {
+        name: 'tcp',
+        matches: ({ text }) => text.startsWith('/ip4/'),
+        dial: (_address, net, done) => {
+          if (silentFor === Number.POSITIVE_INFINITY) return () => {}
+          return world.after(silentFor, () => void real.dial(far.address, net, done))
+        },
+      }
+      const client = relayClient({ relays: [encapsulate(slow, `/p2p/${far.node.self}`), near.address], wanted: 1 })
+      const a = { ...world.node(() => ({ services: [identifyService(), client], transports: [tcp, client] })), client }
+      expect(
+        world.run(3_000, () => a.events.some((event) => event.t === 'relay:reserved' && event.relay === near.node.self)),
+        what,
+      ).toBe(true)
+      world.run(60_000)
+      expect([a.client.relays.filter(({ state }) => state.t === 'held').length, near.server.counters.reservations]).toEqual([1, 1])
+      expect(far.server.counters.granted).toBe(0)
+      expect(kinds(a).filter((kind) => kind === 'relay:lost')).toEqual([])
+    }
+  })
+
+  it('of which one refuses are held all the same, and it says why', () => {
+    const world = new World(16)
+    const relays = [relayIn(world, { maxReservations: 0 }), relayIn(world), relayIn(world, { allowReserve: () => false }), relayIn(world)]
+    const a = clientIn(world, { relays: relays.map(({ address }) => address), wanted: 2 })
+    world.run(3_600_000)
+    expect([relays.map(({ server }) => server.counters.reservations), heldOn(a)]).toEqual([[0, 1, 0, 1], 2])
+    const codes = a.events.flatMap((event) => (event.t === 'error' ? [event.error.code] : []))
+    expect(codes).toEqual(['ERR_RELAY_FULL', 'ERR_RELAY_REFUSED'])
+    expect(kinds(a).filter((kind) => kind === 'relay:lost')).toEqual([])
   })
 })
 

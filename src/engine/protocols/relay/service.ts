@@ -33,7 +33,7 @@ export interface RelayClientOptions {
   /** Relays to be reachable through; their peer ids may be unknown. Several addresses of one peer are one relay. */
   readonly relays?: readonly Multiaddr[]
   /** How many reservations to hold at a time, the others being spares; all of them if absent. */
-  readonly wanted?: number
+  readonly wanted?: number | undefined
   /** Whether `/webrtc` is announced behind each relayed address. */
   readonly webrtc?: boolean
 }
@@ -143,24 +143,29 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     const refusal = refusalOf(connection)
     if (refusal !== undefined) return feed({ t: 'failed', relay, fault: refusal })
     const stream = connection.openStream([HOP])
-    converse(stream, reserve(net.self, peer, net.host.date()), net.host, {
-      timeout: RELAY_RESERVE_TIMEOUT,
-      what: `reserving a slot on ${peer}`,
-      done: (outcome) => {
-        if (outcome.ok) {
-          stream.finish(net.host)
-          // It may have been given up meanwhile.
-          if (!expectsCircuits(relay) || !machine.relays.includes(relay)) return
-          const used = connection.direction === 'outbound' ? [connection.remoteAddr] : relay.addresses
-          held.set(relay, { reservation: outcome.value, addresses: relayAddresses(peer, used, outcome.value.addresses), connection })
-          feed({ t: 'reserved', relay, ttl: outcome.value.expires - net.host.date() })
-          return
-        }
-        // It may have died without a word: the next try goes over a new one, while streams that still live may end.
-        if (outcome.fault.code === 'ERR_TIMEOUT') connection.retire()
-        feed({ t: 'failed', relay, fault: outcome.fault })
+    converse(
+      stream,
+      reserve(net.self, peer, () => net.host.date()),
+      net.host,
+      {
+        timeout: RELAY_RESERVE_TIMEOUT,
+        what: `reserving a slot on ${peer}`,
+        done: (outcome) => {
+          if (outcome.ok) {
+            stream.finish(net.host)
+            // It may have been given up meanwhile.
+            if (!expectsCircuits(relay) || !machine.relays.includes(relay)) return
+            const used = connection.direction === 'outbound' ? [connection.remoteAddr] : relay.addresses
+            held.set(relay, { reservation: outcome.value, addresses: relayAddresses(peer, used, outcome.value.addresses), connection })
+            feed({ t: 'reserved', relay, ttl: outcome.value.expires - net.host.date() })
+            return
+          }
+          // It may have died without a word: the next try goes over a new one, while streams that still live may end.
+          if (outcome.fault.code === 'ERR_TIMEOUT') connection.retire()
+          feed({ t: 'failed', relay, fault: outcome.fault })
+        },
       },
-    })
+    )
   }
 
   const announce = (): void => {

@@ -200,6 +200,7 @@ export const webrtcService = ({ rtc, ping, muxer: makeMuxer }: WebrtcOptions): S
   return {
     name: 'webrtc',
     protocols: { [SIGNALING]: { maxInbound: SIGNALING_MAX_INBOUND, allowLimited: true } },
+    upgrades: true,
     timeout: SIGNALING_TIMEOUT,
 
     start(started) {
