@@ -55,7 +55,13 @@ const load = async () => {
         },
       ],
       ssr: { noExternal: true },
-      build: { outDir, minify: false, target: 'node20', ssr: ENTRY, rollupOptions: { output: { entryFileNames: 'peer.mjs' } } },
+      build: {
+        outDir,
+        minify: false,
+        target: 'node20',
+        ssr: true,
+        rolldownOptions: { input: ENTRY, preserveEntrySignatures: 'strict', output: { entryFileNames: 'peer.mjs' } },
+      },
     })
     return /** @type {Engine} */ (await import(pathToFileURL(join(outDir, 'peer.mjs')).href))
   } finally {

@@ -79,7 +79,7 @@ export const rendezvous = [
       }),
   },
   {
-    name: 'our node: found by rust, at our relay, and the other way',
+    name: 'our node: found by rust at our relay, and the other way',
     run: (scene) =>
       withPeers(async (add) => {
         const relay = await scene.relay()
@@ -97,7 +97,7 @@ export const rendezvous = [
       }),
   },
   {
-    name: 'our node: registered at rust, found by rust and by ours',
+    name: 'our node: registered at rust, found by rust and ours',
     run: () =>
       withPeers(async (add) => {
         const [point, rust] = [await add(spawnRustPeer({ minTtl: 60 })), await add(spawnRustPeer())]
@@ -132,7 +132,7 @@ export const rendezvous = [
       }),
   },
   {
-    name: 'our node: a shorter time than rust allows becomes what it gives',
+    name: 'our node: a ttl that is too short for rust',
     run: () =>
       withPeers(async (add) => {
         const [point, ours] = [await add(spawnRustPeer({ listen: ['ws'] })), await add(startRendezvousPeer())]

@@ -595,8 +595,8 @@ export const GOSSIP_STABLE = 60_000
 export const GOSSIP_MAX_DIALS = 8
 export const GOSSIP_MAX_DIALS_WAITING = 128
 /**
- * Messages that another implementation is sent at a time, and the milliseconds in which that many more may go: go has a queue of 32 for
- * messages to be verified, of all its peers together, and drops what does not fit. Ours makes its peers wait instead.
+ * Messages that a go peer is sent at a time, and the milliseconds in which that many more may go: it has a queue of 32 for messages to be
+ * verified, of all its peers together, and drops what does not fit.
  */
 export const GOSSIP_BURST = 16
 export const GOSSIP_BURST_INTERVAL = 5

@@ -18,6 +18,7 @@ import {
 import type { Stream } from '../../net/stream.ts'
 import { scripted } from '../../testing/exchange.ts'
 import { codeOf } from '../../testing/property.ts'
+import { connect, type Guest, guestIn, outcomeOf, pointIn, recordOf, taken } from '../../testing/rendezvous.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import { identifyService } from '../identify/service.ts'
 import type { Answered } from './conversation.ts'
@@ -34,7 +35,6 @@ import {
 } from './messages.ts'
 import type { RegisterOptions, RegistrationState } from './registration.ts'
 import type { RendezvousServerOptions } from './server.ts'
-import { connect, type Guest, guestIn, outcomeOf, pointIn, recordOf, taken } from './testing.ts'
 
 const DAY = 86_400_000
 
@@ -239,6 +239,8 @@ describe('a rendezvous client', () => {
     a.client.register(point.node.self, 'chess', options)
     world.run(1_000)
     a.node.hangUp(point.node.self)
+    world.run(1_000)
+    a.node.announce('memory', [parseMultiaddr('/ip4/192.0.2.1/tcp/4')])
     world.run(DAY)
     expect([a.node.connections().length, states.at(-1)]).toEqual([0, 'waiting'])
     connect(world, a, point)

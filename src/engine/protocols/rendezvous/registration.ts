@@ -26,7 +26,7 @@ import { type RegisterAnswer, Status } from './messages.ts'
 import type { OwnRecord } from './own-record.ts'
 
 export type RegistrationState =
-  /** There is nothing to tell yet: nobody could dial us. */
+  /** There is nothing to tell yet, for nobody could dial us; or the user has hung up on the server. */
   | { readonly t: 'waiting' }
   | { readonly t: 'asking' }
   /** Until then, on the clock of the host. */
@@ -57,6 +57,7 @@ export class Registration {
   #giveUp: Cancel | undefined
   /** Asked again while the answer was waited for. */
   #again = false
+  #paused = false
 
   constructor(net: Net, own: OwnRecord, at: PeerId, namespace: string, { ttl, onChange = () => {} }: RegisterOptions) {
     this.#net = net
@@ -78,19 +79,21 @@ export class Registration {
   /** A connection to the server has opened. */
   connected(connection: Connection): void {
     if (this.#stopped || connection.limited || this.#told?.connection?.status === 'open') return
+    this.#paused = false
     this.#failures = 0
     this.#askIn(0)
   }
 
   /** Our addresses may be others now. */
   moved(): void {
-    if (this.#stopped || this.#own.addresses === '' || this.#own.addresses === this.#told?.addresses) return
+    if (this.#stopped || this.#paused || this.#own.addresses === '' || this.#own.addresses === this.#told?.addresses) return
     this.#askIn(RENDEZVOUS_SETTLE)
   }
 
   /** Until there is a connection again, nothing is done that would make one. */
   pause(): void {
     if (this.#stopped) return
+    this.#paused = true
     this.#end()
     this.#become({ t: 'waiting' })
   }

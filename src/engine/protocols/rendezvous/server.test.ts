@@ -10,6 +10,7 @@ import {
   RENDEZVOUS_TIMEOUT,
 } from '../../limits.ts'
 import { property } from '../../testing/property.ts'
+import { connect, guestIn, pointIn, recordOf, send, taken } from '../../testing/rendezvous.ts'
 import { World } from '../../testing/world.ts'
 import {
   decodeDiscoverAnswer,
@@ -21,7 +22,6 @@ import {
   RENDEZVOUS,
 } from './messages.ts'
 import type { RendezvousServerOptions } from './server.ts'
-import { connect, guestIn, pointIn, recordOf, send, taken } from './testing.ts'
 
 /** A point, a peer that is connected to it, and what it is told for what it sends. */
 const lab = (seed: number, options: RendezvousServerOptions = {}) => {

@@ -1,4 +1,4 @@
-/** A rendezvous point in a World, peers around it, and records as nobody should send them: for the tests of this folder. */
+/** A rendezvous point in a World, peers around it, and records as nobody should send them: for the tests of rendezvous. */
 
 import {
   type EnvelopeUse,
@@ -7,16 +7,16 @@ import {
   envelopeSigningBytes,
   type PeerRecord,
   routingRecordUse,
-} from '../../codec/envelope.ts'
-import type { Connection } from '../../net/connection.ts'
-import type { World, WorldNode } from '../../testing/world.ts'
-import { type Conversation, converse, type Outcome, write } from '../../wire/conversation.ts'
-import { readFrame } from '../../wire/frame.ts'
-import { identifyService } from '../identify/service.ts'
-import { type RendezvousClient, rendezvousClient } from './client.ts'
-import type { FoundPeer } from './conversation.ts'
-import { RENDEZVOUS } from './messages.ts'
-import { type RendezvousServer, type RendezvousServerOptions, rendezvousServer } from './server.ts'
+} from '../codec/envelope.ts'
+import type { Connection } from '../net/connection.ts'
+import { identifyService } from '../protocols/identify/service.ts'
+import { type RendezvousClient, rendezvousClient } from '../protocols/rendezvous/client.ts'
+import type { FoundPeer } from '../protocols/rendezvous/conversation.ts'
+import { RENDEZVOUS } from '../protocols/rendezvous/messages.ts'
+import { type RendezvousServer, type RendezvousServerOptions, rendezvousServer } from '../protocols/rendezvous/server.ts'
+import { type Conversation, converse, type Outcome, write } from '../wire/conversation.ts'
+import { readFrame } from '../wire/frame.ts'
+import type { World, WorldNode } from './world.ts'
 
 export interface Point extends WorldNode {
   server: RendezvousServer
