@@ -1,5 +1,6 @@
 /**
- * A circuit to a peer whose direct path broke: one of a few addresses, begun MEND_STAGGER apart, the first that works.
+ * A circuit to a peer whose direct path broke: one of a few addresses, the next begun MEND_STAGGER after the last or when one fails, the first that
+ * works.
  *
  * Not a dial: that would answer with the very connection that is broken.
  *
@@ -41,35 +42,39 @@ export const openCircuit = (
   done: (outcome: Outcome<Connection>) => void,
 ): Cancel => {
   const dials = new Set<Cancel>()
+  let begun = 0
   let left = circuits.length
   let over = false
+  let stagger: Cancel = () => {}
   const stop = (): void => {
     over = true
+    stagger()
     for (const cancel of dials) cancel()
   }
   const settle = (outcome: Outcome<Connection>): void => {
     // One that is late is a connection like any other, and idle.
     if (over) return outcome.ok ? outcome.value.retire() : undefined
     left -= 1
-    if (!outcome.ok && left > 0) return
+    if (!outcome.ok && left > 0) return next()
     stop()
     done(outcome)
   }
-  if (left === 0) {
-    dials.add(net.host.after(0, () => settle({ ok: false, fault: noWay(peer) })))
+  const next = (): void => {
+    stagger()
+    const circuit = circuits[begun]
+    if (over || circuit === undefined) return
+    begun += 1
+    if (begun < circuits.length) stagger = net.host.after(MEND_STAGGER, next)
+    const cancel = dial(circuit, net, (outcome) => {
+      if (cancel !== undefined) dials.delete(cancel)
+      if (!outcome.ok) settle(outcome)
+      else net.adopt(outcome.value, peer, settle)
+    })
+    if (cancel === undefined) settle({ ok: false, fault: noWay(peer) })
+    else dials.add(cancel)
   }
-  circuits.forEach((circuit, at) => {
-    const begin = (): void => {
-      const cancel = dial(circuit, net, (outcome) => {
-        if (cancel !== undefined) dials.delete(cancel)
-        if (!outcome.ok) settle(outcome)
-        else net.adopt(outcome.value, peer, settle)
-      })
-      if (cancel === undefined) settle({ ok: false, fault: noWay(peer) })
-      else dials.add(cancel)
-    }
-    dials.add(net.host.after(at * MEND_STAGGER, begin))
-  })
+  // `done` is never called before this returns.
+  stagger = net.host.after(0, left === 0 ? () => settle({ ok: false, fault: noWay(peer) }) : next)
   return stop
 }
 
