@@ -660,6 +660,8 @@ export const KAD_REFRESH_BUCKETS = 12
 export const KAD_STALE = 2_580_000
 /** Checks under way at a time. */
 export const KAD_MAX_CHECKS = 16
+/** The same with those who have just come: more of them at a time are not looked at, but heard of again. */
+export const KAD_MAX_PROBES = 64
 /** The first lookup of our own id, after the first peer has come: others come with him. */
 export const KAD_FIRST_REFRESH = 1_000
 /** §Content provider advertisement: how long a record of a provider counts, and how often ours are sent again. */
@@ -690,9 +692,8 @@ export const KAD_MAX_INBOUND = 32
 /** A stream on which nothing is asked is reset after this (go: 60 s), and closed by us before. */
 export const KAD_IDLE = 60_000
 export const KAD_KEEP_STREAM = 30_000
-/** Streams kept open for later requests, and requests that wait for one of them. */
+/** Streams kept open for later requests. */
 export const KAD_MAX_KEPT_STREAMS = 64
-export const KAD_MAX_QUEUED = 64
 /** Values of one key that are compared: all others are the same, or lies. */
 export const KAD_MAX_CANDIDATES = 64
 /** Values that must agree before a search ends (go: 16 of 20, js 1): more only cost time where signatures tell which is newest. */

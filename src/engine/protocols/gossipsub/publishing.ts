@@ -1,0 +1,89 @@
+/**
+ * Messages of our own: numbered, signed, and sent in the order in which they were published.
+ *
+ *   publish ─▶ sign ─▶ … signed, and all before it ─▶ kept, and sent to whom forwarding.ts says
+ *
+ * Bounds: GOSSIP_MAX_DATA for a message; how many wait to be signed is for who publishes to limit, by `waiting`.
+ */
+
+import { TabmeshError } from '../../../errors.ts'
+import { GOSSIP_MAX_DATA } from '../../limits.ts'
+import { publish } from './forwarding.ts'
+import { addSignature, encodeUnsigned, type Message, readMessage, signingBytesOf } from './message.ts'
+import { VALID } from './seen.ts'
+import { seqnoBytes } from './signing.ts'
+import type { State } from './state.ts'
+
+/** A message on its way: unsigned, then ready, or given up where it could not be signed. */
+interface Outgoing {
+  readonly unsigned: Uint8Array
+  message: Message | undefined
+  failed: boolean
+}
+
+export class Publishing {
+  readonly #state: State
+  #seqno: bigint
+  #tickets = 0
+  /** By ticket, in the order in which they were published. */
+  readonly #outgoing = new Map<number, Outgoing>()
+
+  /** `seqno` is that of the first message. */
+  constructor(state: State, seqno: bigint) {
+    this.#state = state
+    this.#seqno = seqno
+  }
+
+  /** Messages that are not signed yet. */
+  get waiting(): number {
+    return this.#outgoing.size
+  }
+
+  /** The id; undefined where the same was published before. Throws ERR_INVALID_ARGUMENT. */
+  publish(topic: string, data: Uint8Array, now: number): string | undefined {
+    if (data.length > GOSSIP_MAX_DATA)
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', `a message of ${data.length} bytes, where ${GOSSIP_MAX_DATA} reach all peers`)
+    const { setup, seen } = this.#state
+    const { signing } = setup
+    const unsigned =
+      signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, seqnoBytes(this.#seqno++)) : encodeUnsigned(topic, data)
+    const message = this.#read(unsigned)
+    if (seen.get(message.id) !== undefined) return undefined
+    seen.add(message.id, VALID, now)
+    if (signing.t === 'StrictNoSign') {
+      this.#send(message, now)
+      return message.id
+    }
+    const ticket = this.#tickets++
+    this.#outgoing.set(ticket, { unsigned, message: undefined, failed: false })
+    this.#state.say({ t: 'sign', ticket, bytes: signingBytesOf(unsigned) })
+    return message.id
+  }
+
+  /** The answer to `sign`; undefined where there is no signature to be had: that message is not sent. */
+  signed(ticket: number, signature: Uint8Array | undefined, now: number): void {
+    const signed = this.#outgoing.get(ticket)
+    const { signing } = this.#state.setup
+    if (signed === undefined || signing.t === 'StrictNoSign') return
+    if (signature === undefined) signed.failed = true
+    else signed.message = this.#read(addSignature(signed.unsigned, signature, signing.key))
+    for (const [first, { message, failed }] of this.#outgoing) {
+      if (message === undefined && !failed) break
+      this.#outgoing.delete(first)
+      if (message !== undefined) this.#send(message, now)
+    }
+  }
+
+  #read(raw: Uint8Array): Message {
+    const { names, authors, messageId } = this.#state.setup
+    const message = readMessage(raw, names, authors, messageId)
+    if (message === undefined) throw new TabmeshError('ERR_INTERNAL', 'a message of our own can not be read')
+    return message
+  }
+
+  #send(message: Message, now: number): void {
+    const topic = this.#state.topic(message.topic)
+    publish(this.#state, topic, message, now)
+    this.#state.forget(topic)
+  }
+}
