@@ -24,15 +24,21 @@ const STDERR_KEPT = 64 * 1024
  *   muxers?: ('yamux' | 'mplex')[],
  *   swarmKey?: string,
  *   certificate?: string,
+ *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', peerExchange?: boolean },
+ *   dht?: { mode?: 'server' | 'client', protocol?: string },
  *   env?: Record<string, string>,
  *   debug?: string,
  *   readyTimeout?: number,
  * }} JsPeerOptions
  * `listen`: multiaddrs, also /p2p-circuit and /webrtc. `relay`: relays to reserve a slot on before the peer is ready. `relayServer`: be a
  * circuit relay v2, with `limits: false` one that limits no circuit. `encryption`, `muxers`: what it proposes, the best first. `swarmKey`:
- * the file of a private network's key. `certificate`: a PEM file with a certificate and its key, for /tls/ws. `debug`: js-libp2p's DEBUG patterns, written to `stderr`.
+ * the file of a private network's key. `certificate`: a PEM file with a certificate and its key, for /tls/ws. `pubsub`: gossipsub, with go's
+ * message ids. `dht`: kad, by default as a server of /ipfs/kad/1.0.0; it takes values under /pk/, /ipns/ and /tabmesh/. `debug`: js-libp2p's
+ * DEBUG patterns, written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
+ * @typedef {{ from: string, receivedFrom: string, seqno: Uint8Array, data: Uint8Array }} GossipMessage
+ * @typedef {{ peerId: string, addresses: string[] }} FoundPeer
  *
  * @typedef {{
  *   peerId: string,
@@ -55,12 +61,33 @@ const STDERR_KEPT = 64 * 1024
  *   reservations: () => Promise<string[]>,
  *   hangUp: (peerId: string) => Promise<void>,
  *   closeConnection: (connectionId: string) => Promise<void>,
+ *   join: (topic: string) => Promise<void>,
+ *   leave: (topic: string) => Promise<void>,
+ *   publish: (topic: string, data: Uint8Array) => Promise<void>,
+ *   messages: (topic: string, options?: { count?: number } & CommandOptions) => Promise<GossipMessage[]>,
+ *   subscribers: (topic: string) => Promise<string[]>,
+ *   mesh: (topic: string) => Promise<string[]>,
+ *   burst: (topic: string, options: { count: number, bytes: number, rate: number } & CommandOptions) => Promise<number>,
+ *   tally: (topic: string) => Promise<import('./series.mjs').Tally>,
+ *   traffic: () => Promise<Record<string, number>>,
+ *   scores: () => Promise<Record<string, number>>,
+ *   put: (key: string | Uint8Array, value: Uint8Array, options?: CommandOptions) => Promise<void>,
+ *   get: (key: string | Uint8Array, options?: CommandOptions) => Promise<Uint8Array>,
+ *   provide: (cid: string, options?: CommandOptions) => Promise<void>,
+ *   findProviders: (cid: string, options?: { count?: number } & CommandOptions) => Promise<FoundPeer[]>,
+ *   findPeer: (peerId: string, options?: CommandOptions) => Promise<FoundPeer>,
+ *   closestPeers: (key: string | Uint8Array, options?: CommandOptions) => Promise<string[]>,
+ *   routingTable: () => Promise<string[]>,
+ *   ipnsRecord: (options: { value: string, sequence?: number }) => Promise<{ key: Uint8Array, record: Uint8Array }>,
  *   stop: () => Promise<void>,
  *   kill: () => Promise<void>,
  *   [Symbol.asyncDispose]: () => Promise<void>,
  * }} JsPeer
  * A target is a multiaddr or a peer id. `dial` always dials (js-libp2p may still hand back a connection that it has); the others use an
- * open connection to the target, a direct one first, and dial only without one. `kill` ends the process without a goodbye.
+ * open connection to the target, a direct one first, and dial only without one. `messages` takes what others have published, once `count`
+ * have come (default: what is there), but for those of a `burst`: `tally` counts them (series.mjs). `burst` publishes `rate` a second, and
+ * returns how long that took. `traffic`: what gossipsub has been told so far. `ipnsRecord` signs one with the peer's own key. `kill` ends the
+ * process without a goodbye.
  */
 
 /**
@@ -185,6 +212,30 @@ export async function spawnJsPeer(options = {}) {
     reservations: () => command('reservations'),
     hangUp: (target) => command('hangUp', { target }),
     closeConnection: (connection) => command('hangUp', { connection }),
+    join: (topic) => command('join', { topic }),
+    leave: (topic) => command('leave', { topic }),
+    publish: (topic, data) => command('publish', { topic, data: toBase64(data) }),
+    async messages(topic, { count, timeout } = {}) {
+      const all = await command('messages', { topic, count }, timeout)
+      return all.map((/** @type {any} */ one) => ({ ...one, seqno: fromBase64(one.seqno), data: fromBase64(one.data) }))
+    },
+    subscribers: (topic) => command('subscribers', { topic }),
+    mesh: (topic) => command('mesh', { topic }),
+    burst: (topic, { timeout, ...args }) => command('burst', { topic, ...args }, timeout),
+    tally: (topic) => command('tally', { topic }),
+    traffic: () => command('traffic'),
+    scores: () => command('scores'),
+    put: (key, value, { timeout } = {}) => command('put', { key: toBase64(key), data: toBase64(value) }, timeout),
+    get: async (key, { timeout } = {}) => fromBase64(await command('get', { key: toBase64(key) }, timeout)),
+    provide: (cid, { timeout } = {}) => command('provide', { cid }, timeout),
+    findProviders: (cid, { count, timeout } = {}) => command('findProviders', { cid, count }, timeout),
+    findPeer: (target, { timeout } = {}) => command('findPeer', { target }, timeout),
+    closestPeers: (key, { timeout } = {}) => command('closestPeers', { key: toBase64(key) }, timeout),
+    routingTable: () => command('routingTable'),
+    async ipnsRecord(options) {
+      const { key, record } = await command('ipnsRecord', options)
+      return { key: fromBase64(key), record: fromBase64(record) }
+    },
     stop,
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: stop,
@@ -195,7 +246,8 @@ export async function spawnJsPeer(options = {}) {
  * @param {JsPeerOptions} options
  * @returns {string[]}
  */
-function flagsFor({ listen = [], relay = [], relayServer = false, limits = true, encryption = [], muxers = [], swarmKey, certificate }) {
+function flagsFor({ listen = [], relay = [], relayServer = false, limits = true, encryption = [], muxers = [], ...options }) {
+  const { swarmKey, certificate, pubsub = false, dht } = options
   return [
     ...listen.flatMap((address) => ['--listen', address]),
     ...[relay].flat().flatMap((address) => ['--relay', address]),
@@ -205,8 +257,16 @@ function flagsFor({ listen = [], relay = [], relayServer = false, limits = true,
     ...muxers.flatMap((name) => ['--muxer', name]),
     ...(swarmKey === undefined ? [] : ['--swarm-key', swarmKey]),
     ...(certificate === undefined ? [] : ['--certificate', certificate]),
+    ...(pubsub === false ? [] : ['--pubsub', JSON.stringify(pubsub === true ? {} : pubsub)]),
+    ...(dht === undefined ? [] : ['--dht', JSON.stringify(dht)]),
   ]
 }
+
+/** @param {string | Uint8Array} bytes */
+const toBase64 = (bytes) => Buffer.from(bytes).toString('base64')
+
+/** @param {string | null} text */
+const fromBase64 = (text) => new Uint8Array(Buffer.from(text ?? '', 'base64'))
 
 /**
  * @param {{ name: string, message: string, errors?: any[] }} error

@@ -3,7 +3,8 @@
 // A js-libp2p peer as a process of its own (Node 22 or later). Started by client.mjs, or by hand:
 //
 //   node peer.mjs [--listen MULTIADDR]… [--relay MULTIADDR]… [--relay-server [--no-limits]]
-//                 [--encryption noise|tls]… [--muxer yamux|mplex]… [--swarm-key FILE] [--certificate FILE] [--json]
+//                 [--encryption noise|tls]… [--muxer yamux|mplex]… [--swarm-key FILE] [--certificate FILE]
+//                 [--pubsub JSON] [--dht JSON] [--json]
 //
 // --listen        may repeat; also /p2p-circuit (any relay it meets) and /webrtc
 // --relay         dials this relay, reserves a slot on it and listens there before it says that it is ready; may repeat
@@ -12,6 +13,8 @@
 // --muxer         what it has, the best first: yamux unless told otherwise; may repeat
 // --swarm-key     only peers of this private network
 // --certificate   a PEM file with a certificate and its key, for /tls/ws
+// --pubsub        gossipsub (rooms.mjs), as in {"signing":"StrictSign"}
+// --dht           kad (dht.mjs), as in {"mode":"server","protocol":"/ipfs/kad/1.0.0"}
 // --json          line-delimited JSON: first `{ peerId, addresses }` on stdout, then `{ id, cmd, … }` on stdin is answered by
 //                 `{ id, result }` or `{ id, error }` on stdout. Without it: a listing for people.
 //
@@ -23,6 +26,7 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import { fetch } from '@libp2p/fetch'
 import { identify, identifyPush } from '@libp2p/identify'
 import { mplex } from '@libp2p/mplex'
@@ -50,6 +54,8 @@ const { values: flags } = parseArgs({
     muxer: { type: 'string', multiple: true, default: ['yamux'] },
     'swarm-key': { type: 'string' },
     certificate: { type: 'string' },
+    pubsub: { type: 'string' },
+    dht: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -68,7 +74,13 @@ const quic = await import('@chainsafe/libp2p-quic').then(
   () => undefined,
 )
 
+const privateKey = await generateKeyPair('Ed25519')
+// Each takes a while to load, so only who wants it does.
+const rooms = flags.pubsub === undefined ? undefined : await import('./rooms.mjs')
+const kad = flags.dht === undefined ? undefined : await import('./dht.mjs')
+
 const node = await createLibp2p({
+  privateKey,
   addresses: {
     // a named relay is listened on by its address: the bare form would look for a second one
     listen: [
@@ -96,6 +108,8 @@ const node = await createLibp2p({
     identifyPush: identifyPush(),
     fetch: fetch(),
     ping: ping({ maxInboundStreams: MANY_STREAMS, maxOutboundStreams: MANY_STREAMS }),
+    ...(rooms && { pubsub: rooms.pubsubService(JSON.parse(flags.pubsub)) }),
+    ...(kad && { dht: kad.dhtService(JSON.parse(flags.dht)) }),
     ...(flags['relay-server'] && {
       relay: circuitRelayServer({
         maxInboundHopStreams: MANY_STREAMS,
@@ -164,6 +178,8 @@ const commands = {
   async stop() {
     setTimeout(end, 0)
   },
+  ...rooms?.pubsubCommands(node),
+  ...kad?.dhtCommands(node, privateKey),
 }
 
 let ending = false
