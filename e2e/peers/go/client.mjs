@@ -25,7 +25,7 @@ const READY_TIMEOUT = 30_000
  *   autonat?: boolean,
  *   holePunching?: boolean,
  *   punchAt?: string[],
- *   pubsub?: boolean,
+ *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean },
  *   dht?: { prefix?: string, mode?: 'server' | 'client' },
  *   certificate?: string,
  *   key?: string,
@@ -40,12 +40,12 @@ const READY_TIMEOUT = 30_000
  * `holePunching`: DCUtR, on a peer that tells of no way to it but through relays; `punchAt` is where it says that it is seen outside, where it
  * listens if left out.
  * `autonat`: AutoNAT v2, client and server, for addresses of this machine too; `reachability` then has one of the addresses dialled by a server that
- * the peer is connected to. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/. `certificate` and `key`: PEM, for wss; made where left
+ * the peer is connected to. `pubsub`: gossipsub, or `floodsub` in its place. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/. `certificate` and `key`: PEM, for wss; made where left
  * out. `debug`: levels of go-libp2p's log, as in "error,swarm2=debug", written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
- * @typedef {{ from: string, receivedFrom: string, seqno: Uint8Array, data: Uint8Array }} GoMessage
- * @typedef {{ peerId: string, addresses: string[] }} GoFoundPeer
+ * @typedef {import('../js/client.mjs').GossipMessage} GoMessage
+ * @typedef {import('../js/client.mjs').FoundPeer} GoFoundPeer
  *
  * @typedef {{
  *   peerId: string,
@@ -78,6 +78,11 @@ const READY_TIMEOUT = 30_000
  *   publish: (topic: string, data: Uint8Array) => Promise<void>,
  *   messages: (topic: string, options?: { count?: number } & CommandOptions) => Promise<GoMessage[]>,
  *   subscribers: (topic: string) => Promise<string[]>,
+ *   mesh: (topic: string) => Promise<string[]>,
+ *   burst: (topic: string, options: { count: number, bytes: number, rate: number } & CommandOptions) => Promise<number>,
+ *   tally: (topic: string) => Promise<import('../js/series.mjs').Tally>,
+ *   traffic: () => Promise<Record<string, number>>,
+ *   pubsubProtocols: () => Promise<Record<string, string>>,
  *   put: (key: string, value: Uint8Array, options?: CommandOptions) => Promise<void>,
  *   get: (key: string, options?: CommandOptions) => Promise<Uint8Array>,
  *   provide: (cid: string, options?: CommandOptions) => Promise<void>,
@@ -92,7 +97,8 @@ const READY_TIMEOUT = 30_000
  * A target is a multiaddr with its peer id, or a peer id. Where there is a direct connection to the peer, by whatever transport, `dial`
  * hands that back; the others use an open connection to the target, and dial only without one. `known` is the peer store's: what identify
  * and its pushes have left there. `certificate`: of the wss listener, in PEM. `messages` takes what others have published, once `count` have
- * come (default: what is there). `limitBytes` and `limitSeconds` of a reservation are 0 where the relay sets no limit. `kill` ends the
+ * come (default: what is there), but for those of a `burst`: `tally` counts them (../js/series.mjs). `burst` publishes `rate` a second, and returns
+ * how long that took. `traffic`: what gossipsub has been told, and what it dropped. `pubsubProtocols`: what it speaks, by peer. `limitBytes` and `limitSeconds` of a reservation are 0 where the relay sets no limit. `kill` ends the
  * process without a goodbye.
  */
 
@@ -100,12 +106,12 @@ const READY_TIMEOUT = 30_000
  * @param {GoPeerOptions} [options]
  * @returns {Promise<GoPeer>} once it listens, and has a slot on each relay
  */
-export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay = [], ...options } = {}) {
+export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay = [], pubsub = false, ...options } = {}) {
   const { binary, dir } = await ensureGoPeer()
   const { ready, pid, stderr, command, stop, kill } = await startPeerProcess(
     'go-libp2p peer',
     binary,
-    [JSON.stringify({ ...options, relay: [relay].flat() })],
+    [JSON.stringify({ ...options, relay: [relay].flat(), pubsub: pubsub === true ? {} : pubsub || null })],
     {
       cwd: dir,
       env: { ...process.env, GOLOG_LOG_LEVEL: debug ?? 'error', QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING: 'true' },
@@ -142,6 +148,11 @@ export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay =
       return all.map((/** @type {any} */ one) => ({ ...one, seqno: fromBase64(one.seqno), data: fromBase64(one.data) }))
     },
     subscribers: (topic) => command('subscribers', { topic }),
+    mesh: (topic) => command('mesh', { topic }),
+    burst: (topic, { timeout, ...args }) => command('burst', { topic, ...args }, timeout),
+    tally: (topic) => command('tally', { topic }),
+    traffic: () => command('traffic'),
+    pubsubProtocols: () => command('pubsubProtocols'),
     put: (key, value, { timeout } = {}) => command('put', { key, data: toBase64(value) }, timeout),
     get: async (key, { timeout } = {}) => fromBase64(await command('get', { key }, timeout)),
     provide: (cid, { timeout } = {}) => command('provide', { cid }, timeout),

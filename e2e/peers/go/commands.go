@@ -30,6 +30,8 @@ type command struct {
 	Key   string `json:"key"`
 	Cid   string `json:"cid"`
 	Count int    `json:"count"`
+	// Rate is in messages a second.
+	Rate float64 `json:"rate"`
 
 	Addresses []string `json:"addresses"`
 }
@@ -58,7 +60,7 @@ func (c command) run(ctx context.Context, n *node) (any, error) {
 		return nil, nil
 	case "ping", "echo", "perf", "identify", "protocols":
 		return c.runOnConnection(ctx, n)
-	case "join", "leave", "publish", "messages", "subscribers":
+	case "join", "leave", "publish", "messages", "subscribers", "mesh", "burst", "tally", "traffic", "pubsubProtocols":
 		if n.rooms == nil {
 			return nil, errNoRooms
 		}
@@ -102,6 +104,16 @@ func (c command) runInRoom(ctx context.Context, r *rooms) (any, error) {
 		return nil, r.publish(ctx, c.Topic, c.Data)
 	case "messages":
 		return r.messages(ctx, c.Topic, c.Count)
+	case "mesh":
+		return r.traffic.mesh(c.Topic), nil
+	case "burst":
+		return r.burst(ctx, c.Topic, c.Count, c.Bytes, c.Rate)
+	case "tally":
+		return r.tally(c.Topic)
+	case "traffic":
+		return r.traffic.read(), nil
+	case "pubsubProtocols":
+		return r.traffic.spoken(), nil
 	}
 	return r.subscribers(c.Topic), nil
 }

@@ -48,8 +48,8 @@ func start(ctx context.Context, opts options) (*node, error) {
 			return nil, err
 		}
 	}
-	if opts.Pubsub {
-		if n.rooms, err = newRooms(h); err != nil {
+	if opts.Pubsub != nil {
+		if n.rooms, err = newRooms(h, *opts.Pubsub); err != nil {
 			return nil, err
 		}
 	}

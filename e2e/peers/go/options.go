@@ -36,13 +36,22 @@ type options struct {
 	PunchAt      []string `json:"punchAt"`
 
 	// Pubsub starts gossipsub.
-	Pubsub bool `json:"pubsub"`
+	Pubsub *pubsubOptions `json:"pubsub"`
 	// Dht starts kad.
 	Dht *dhtOptions `json:"dht"`
 
 	// Certificate and Key, in PEM, are shown by the WebSocket listener with TLS; made at the start where there are none.
 	Certificate string `json:"certificate"`
 	Key         string `json:"key"`
+}
+
+type pubsubOptions struct {
+	// Signing is "StrictSign" or "StrictNoSign".
+	Signing string `json:"signing"`
+	// Floodsub in place of gossipsub.
+	Floodsub bool `json:"floodsub"`
+	// PeerExchange offers other peers to those that it prunes.
+	PeerExchange bool `json:"peerExchange"`
 }
 
 type dhtOptions struct {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -13,11 +15,15 @@ import (
 // How many messages gossipsub holds for a topic before it drops; they are taken from there at once.
 const undelivered = 4096
 
+// How many it holds of its own, and for each peer, before it drops: the default is 32 each, which a burst is over at once.
+const unsent = 1024
+
 // Gossipsub, and what came in each topic until it is asked for.
 type rooms struct {
-	ctx    context.Context
-	self   peer.ID
-	pubsub *pubsub.PubSub
+	ctx     context.Context
+	self    peer.ID
+	pubsub  *pubsub.PubSub
+	traffic *traffic
 
 	mu   sync.Mutex
 	open map[string]*room
@@ -29,6 +35,7 @@ type room struct {
 
 	mu       sync.Mutex
 	received []message
+	tally    tally
 	// arrived is closed, and made anew, with each message.
 	arrived chan struct{}
 }
@@ -40,14 +47,37 @@ type message struct {
 	Data         []byte `json:"data"`
 }
 
-func newRooms(h host.Host) (*rooms, error) {
+func newRooms(h host.Host, opts pubsubOptions) (*rooms, error) {
 	ctx := context.Background()
-	// Who publishes sends to all subscribers, as the specification recommends; until the first heartbeat there is no mesh.
-	gossip, err := pubsub.NewGossipSub(ctx, h, pubsub.WithFloodPublish(true))
-	if err != nil {
-		return nil, err
+	r := &rooms{ctx: ctx, self: h.ID(), traffic: newTraffic(), open: map[string]*room{}}
+	settings := []pubsub.Option{
+		pubsub.WithRawTracer(r.traffic),
+		pubsub.WithPeerOutboundQueueSize(unsent),
+		pubsub.WithValidateQueueSize(unsent),
 	}
-	return &rooms{ctx: ctx, self: h.ID(), pubsub: gossip, open: map[string]*room{}}, nil
+	switch opts.Signing {
+	case "", "StrictSign":
+	case "StrictNoSign":
+		// There is nothing to make go's message id of.
+		settings = append(settings, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(contentID))
+	default:
+		return nil, fmt.Errorf("no such way to sign: %s", opts.Signing)
+	}
+	var err error
+	if opts.Floodsub {
+		r.pubsub, err = pubsub.NewFloodSub(ctx, h, settings...)
+		return r, err
+	}
+	// Who publishes sends to all subscribers, as the specification recommends; until the first heartbeat there is no mesh.
+	settings = append(settings, pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(opts.PeerExchange))
+	r.pubsub, err = pubsub.NewGossipSub(ctx, h, settings...)
+	return r, err
+}
+
+// SHA-256 of the data.
+func contentID(message *pb.Message) string {
+	sum := sha256.Sum256(message.GetData())
+	return string(sum[:])
 }
 
 func (r *rooms) join(topic string) error {
@@ -80,9 +110,17 @@ func (in *room) collect(ctx context.Context, self peer.ID) {
 		if next.ReceivedFrom == self {
 			continue
 		}
+		from := ""
+		if len(next.From) > 0 {
+			from = next.GetFrom().String()
+		}
 		in.mu.Lock()
+		if in.tally.add(from, next.GetData()) {
+			in.mu.Unlock()
+			continue
+		}
 		in.received = append(in.received, message{
-			From:         next.GetFrom().String(),
+			From:         from,
 			ReceivedFrom: next.ReceivedFrom.String(),
 			Seqno:        next.GetSeqno(),
 			Data:         next.GetData(),
@@ -149,4 +187,22 @@ func (r *rooms) messages(ctx context.Context, topic string, count int) ([]messag
 // Who else has told us that they are in a topic, joined by us or not.
 func (r *rooms) subscribers(topic string) []string {
 	return peerIDs(r.pubsub.ListPeers(topic))
+}
+
+func (r *rooms) burst(ctx context.Context, topic string, count, bytes int, rate float64) (float64, error) {
+	in, err := r.joined(topic)
+	if err != nil {
+		return 0, err
+	}
+	return publishSeries(ctx, r.self.String(), count, bytes, rate, func(data []byte) error { return in.topic.Publish(ctx, data) })
+}
+
+func (r *rooms) tally(topic string) (map[string]any, error) {
+	in, err := r.joined(topic)
+	if err != nil {
+		return nil, err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.tally.read(), nil
 }

@@ -1,5 +1,5 @@
 // Messages that number themselves, and the count of those that came: thousands of them need not cross the border of a process or page to
-// know that none was lost and none came twice.
+// know that none was lost and none came twice. ../go/series.go has the same.
 //
 // A message is text, `<peer id> <number> ` and dots up to its length.
 
