@@ -55,7 +55,11 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater) => {
     publicKey: identity.publicKey,
   }
   const ping = pingService()
-  const check = checkService({ ping: ping.ping, onDead: () => host.defer(() => circuits?.online()) })
+  const check = checkService({
+    ping: ping.ping,
+    onSlow: (connection) => circuits?.replace(connection),
+    onDead: () => host.defer(() => circuits?.online()),
+  })
   const services: Service[] = [identifyService(), ping, check]
   let circuits: RelayClient | undefined
   const transports: Transport[] = []

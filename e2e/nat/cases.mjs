@@ -108,6 +108,9 @@ const talk = async (met) => {
   const { a, address, idOfB } = met
   await a.page.evaluate((target) => globalThis.nat.meet(target), address)
   await pathBecomes(met, 'webrtc', 5_000)
+  // New streams are its own once it has answered a ping, and the relayed one goes.
+  const alone = async () => (await a.page.evaluate((id) => globalThis.nat.pathTo(id), idOfB)).join() === 'webrtc'
+  if ((await until(alone, 5_000)) === undefined) throw new Error('the relayed connection stays, or there are two direct ones')
   const id = await a.page.evaluate((target) => globalThis.nat.ticker(target), idOfB)
   await until(async () => (await ticksOf(met, id)).back > 5, 3_000)
   return id

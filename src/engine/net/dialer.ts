@@ -412,9 +412,9 @@ const ours = new Set<ErrorCode>([
 
 /** The open connection that makes a dial unnecessary: any, unless a direct one is asked for and there is none. */
 const satisfying = (connections: readonly Connection[], addresses: readonly Multiaddr[]): Connection | undefined => {
-  const best = connections.find((connection) => connection.status === 'open')
-  if (best === undefined || best.direct || addresses.length === 0) return best
-  return addresses.some(isPlainCircuit) ? best : undefined
+  const open = connections.filter((connection) => connection.status === 'open')
+  // The best may be a relayed one still, while the direct one has not answered a ping.
+  return addresses.length === 0 || addresses.some(isPlainCircuit) ? open[0] : open.find(({ direct }) => direct)
 }
 
 /** The peer that the first address which names one ends in, or undefined where they say nothing. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CHECK_TIMEOUT } from '../../limits.ts'
+import { CHECK_SLOW, CHECK_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import { World } from '../../testing/world.ts'
@@ -15,14 +15,19 @@ const scene = (seed: number, ping?: Ping) => {
   const world = new World(seed, 5)
   const own = pingService()
   const dead: Connection[] = []
-  const check: CheckService = checkService({ ping: ping ?? own.ping, onDead: (connection) => dead.push(connection) })
+  const slow: Connection[] = []
+  const check: CheckService = checkService({
+    ping: ping ?? own.ping,
+    onSlow: (connection) => slow.push(connection),
+    onDead: (connection) => dead.push(connection),
+  })
   const a = world.node(() => ({ services: [identifyService(), own, check] }))
   const b = world.node(() => ({ services: [identifyService(), pingService()] }))
   a.node.dial({ addresses: [b.address] }, () => {})
   world.run(2_000)
   const connection = a.node.connections()[0] as Connection
   expect(connection.status).toBe('open')
-  return { world, a, connection, check, dead }
+  return { world, a, connection, check, slow, dead }
 }
 
 const silent: Ping = () => {}
@@ -43,6 +48,21 @@ describe('after a change of network', () => {
     world.run(20)
     expect([connection.status, dead]).toEqual(['closed', [connection]])
     expect(a.events.find(({ t }) => t === 'connection:close')).toMatchObject({ fault: { code: 'ERR_TIMEOUT' } })
+  })
+
+  it('one that is silent is told to be slow first, once; one that answers then is alive', () => {
+    let answer = (): void => {}
+    const { world, a, connection, slow, dead } = scene(5, (_connection, done) => {
+      answer = () => done({ ok: true, value: 500 })
+    })
+    a.node.online()
+    world.run(CHECK_SLOW - 10)
+    expect(slow).toEqual([])
+    world.run(20)
+    expect(slow).toEqual([connection])
+    answer()
+    world.run(10_000)
+    expect([connection.status, slow, dead]).toEqual(['open', [connection], []])
   })
 
   it('one on which anything arrives is alive, whatever becomes of the ping', () => {

@@ -6,20 +6,22 @@
  *
  * A remote is dead only if a ping left and was not answered. A host that slept past the deadline (a frozen page, a throttled timer) finds
  * the answers behind it: it waits once more. After a change of network every connection is checked that nobody mends; one that is not alive is
- * closed, so that who needs it makes another.
+ * closed, so that who needs it makes another. Whoever can make it anew beside it, as for a relay, hears earlier that it is slow.
  *
  * Bounds: one check of each connection at a time.
  */
 
 import { TabmeshError } from '../../../errors.ts'
 import type { Cancel } from '../../host.ts'
-import { CHECK_MAX, CHECK_TIMEOUT } from '../../limits.ts'
+import { CHECK_MAX, CHECK_SLOW, CHECK_TIMEOUT } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net, Service, TransportName } from '../../net/service.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 
 export interface CheckOptions {
   ping(connection: Connection, done: (outcome: Outcome<number>) => void): void
+  /** Nothing has come for CHECK_SLOW; it may be dead. */
+  onSlow?(connection: Connection): void
   /** A connection was found dead and closed. */
   onDead?(connection: Connection): void
 }
@@ -31,7 +33,7 @@ export interface CheckService extends Service {
   checkAll(): void
 }
 
-export const checkService = ({ ping, onDead }: CheckOptions): CheckService => {
+export const checkService = ({ ping, onSlow, onDead }: CheckOptions): CheckService => {
   let net: Net
   let online = true
   /** Checks that wait for the network: what begins their wait anew. */
@@ -83,15 +85,23 @@ export const checkService = ({ ping, onDead }: CheckOptions): CheckService => {
 
   const checkOne = (connection: Connection): void => {
     if (checks.has(connection) || connection.status === 'closed' || mended.includes(connection.transport)) return
-    // SCTP waits longer and longer before it sends again, and a new connection takes as long.
-    const patience = connection.transport === 'webrtc-direct' ? CHECK_MAX : CHECK_TIMEOUT
-    const stop = check(connection, patience, (alive) => {
-      checks.delete(connection)
-      if (alive || connection.status === 'closed') return
+    const dead = (): void => {
       connection.abort(new TabmeshError('ERR_TIMEOUT', 'no ping was answered after the network changed'))
       onDead?.(connection)
+    }
+    const stage = (patience: number, silent: () => void): void => {
+      const stop = check(connection, patience, (alive) => {
+        checks.delete(connection)
+        if (!alive && connection.status !== 'closed') silent()
+      })
+      checks.set(connection, stop)
+    }
+    // SCTP waits longer and longer before it sends again, and a new connection takes as long.
+    if (connection.transport === 'webrtc-direct') return stage(CHECK_MAX, dead)
+    stage(CHECK_SLOW, () => {
+      stage(CHECK_TIMEOUT - CHECK_SLOW, dead)
+      onSlow?.(connection)
     })
-    checks.set(connection, stop)
   }
 
   const checkAll = (): void => {

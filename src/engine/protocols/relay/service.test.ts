@@ -245,6 +245,22 @@ describe('being reachable through a relay', () => {
     expect(stale?.status).toBe('closed')
   })
 
+  it('moves to another connection to the relay when the one it was made on may be dead: nothing is lost meanwhile', () => {
+    const { world, relay, a, b } = three(12)
+    const [old] = a.node.connections(relay.node.self)
+    const circuit = connect(world, b, over(relay, a))
+    a.client.replace(old as Connection)
+    world.run(200)
+    const now = a.node.connections(relay.node.self).filter(({ status }) => status === 'open')
+    expect([old?.status, now.length, kinds(a)]).toEqual(['retiring', 1, ['relay:reserved']])
+    expect(ask(world, circuit, 'over the old one')).toBe('over the old one')
+    circuit.close()
+    old?.abort(Object.assign(new Error('dead'), { code: 'ERR_TIMEOUT' }) as TabmeshError)
+    world.run(200)
+    expect([heldOn(a), relay.server.holders, kinds(a)]).toEqual([1, [a.node.self], ['relay:reserved']])
+    expect(ask(world, connect(world, b, over(relay, a)), 'over the new one')).toBe('over the new one')
+  })
+
   it('takes a spare when the first relay is full', () => {
     const world = new World(11)
     const [small, large] = [relayIn(world, { maxReservations: 0 }), relayIn(world)]

@@ -48,6 +48,8 @@ export interface RelayClient extends Service, Transport {
   remove(peer: PeerId): void
   /** The network is there again: relays that are waited for are tried at once. */
   online(): void
+  /** A connection may be dead: if it leads to one of the relays, another takes its place, to which the reservation moves. Streams on it go on. */
+  replace(connection: Connection): void
 }
 
 /** What is known of a slot that is held. */
@@ -180,6 +182,20 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
     net.emit({ t: 'relay:reserved', relay: relay.peer, expires: slot.reservation.expires, addresses })
   }
 
+  const replace = (connection: Connection): void => {
+    const relay = machine.relays.find(({ peer }) => peer === connection.remotePeer)
+    if (relay === undefined || !connection.direct || connection.direction !== 'outbound' || !expectsCircuits(relay)) return
+    connection.retire()
+    const moved = (): void => feed({ t: 'moved', relay })
+    if (directTo(net, connection.remotePeer) !== undefined) return moved()
+    dials.get(relay)?.()
+    const cancel = net.dial({ peer: connection.remotePeer, addresses: relay.addresses }, (outcome) => {
+      if (dials.get(relay) === cancel) dials.delete(relay)
+      if (outcome.ok) moved()
+    })
+    dials.set(relay, cancel)
+  }
+
   // ── circuits ───────────────────────────────────────────────────────────────────────────────────────────────
 
   const answer = (stream: Stream): void => {
@@ -215,6 +231,7 @@ export const relayClient = ({ relays = [], wanted = Number.POSITIVE_INFINITY, we
       feed({ t: 'remove', relay })
     },
     online: () => feed({ t: 'online' }),
+    replace,
     onNetworkChange(there) {
       if (there) feed({ t: 'online' })
     },

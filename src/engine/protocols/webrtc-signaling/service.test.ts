@@ -174,6 +174,17 @@ describe('two tabs and a relay', () => {
     expect([waysTo(a, b), waysTo(b, a)]).toEqual([['webrtc'], ['webrtc']])
   })
 
+  it('a direct connection that has not answered a ping yet is no reason to make another one', () => {
+    const { world, a, b, direct } = scene(4)
+    expect(dial(world, a, direct).proven).toBe(false)
+    const again = outcomeOf<Stream>(world, (done) => a.node.openStream({ addresses: [direct] }, ['/echo/1'], done))
+    expect(again.ok).toBe(true)
+    world.run(RETIRE_GRACE + 2_000)
+    expect(
+      [a, b].map(({ events }) => events.filter((event) => event.t === 'connection:open' && event.connection.transport === 'webrtc').length),
+    ).toEqual([1, 1])
+  })
+
   it('signals over a relay that allows next to nothing', () => {
     const { world, a, b, direct } = scene(5, { relay: { limit: { data: 16_384, duration: 120_000 } } })
     expect(dial(world, a, direct).limited).toBe(false)
