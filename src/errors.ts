@@ -63,6 +63,12 @@ export const errorCodes = {
   ERR_RELAY_LOST: 'the connection to the relay is gone; it is made again by itself',
   ERR_RELAY_UNREACHABLE: 'check the address of the relay and that it runs',
 
+  // Finding peers, content and records
+  ERR_NOT_FOUND: 'nobody who was asked knows it; it may not be provided, or not any more',
+  ERR_NO_PEERS: 'no peer of the DHT is known: name some that serve it in `bootstrap`, or pass `delegatedRouting`',
+  ERR_INVALID_RECORD: 'its namespace does not accept it: see `cause`, and `dht.validators` for namespaces of your own',
+  ERR_ROUTING: 'the HTTP router in `delegatedRouting` does not answer as it must; check its URL, or use another',
+
   // Engine and page
   ERR_ENGINE_START: 'the worker could not be started; see `cause`, or pass `worker: URL` where a CSP forbids blob workers',
   ERR_ENGINE_DIED: 'the worker is gone; create a new peer',

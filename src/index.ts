@@ -2,6 +2,7 @@
  * tabmesh for web pages: the public face.
  */
 
+import { engineDht, judgesOf } from './dht.ts'
 import { launch } from './launch.ts'
 import { consoleLogger } from './log.ts'
 import { watchNetwork } from './network.ts'
@@ -11,6 +12,7 @@ import type { EngineOptions } from './port/messages.ts'
 import { hostRtc } from './transports/webrtc.ts'
 import type { PeerOptions } from './types.ts'
 
+export type { Dht } from './dht.ts'
 export { type ErrorCode, TabmeshError } from './errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from './peer.ts'
 export type { PeerStream } from './peer-stream.ts'
@@ -35,6 +37,7 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
     return await Peer.start(engine, engineOptions, {
       signal: options.signal,
       gater: options.connections?.gater,
+      judges: judgesOf(options.dht),
       log: options.logger ?? consoleLogger(),
       onStopped: closeRtc,
       watch: watchNetwork,
@@ -66,6 +69,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   mplex: typeof options.mplex === 'boolean' || options.mplex === undefined ? false : new URL(options.mplex, globalThis.location?.href).href,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
+  dht: engineDht(options.dht, isNear(globalThis.location?.hostname ?? '')),
   connections: limits,
   gates: gatesOf(gater),
   secureOnly: globalThis.location?.protocol === 'https:',

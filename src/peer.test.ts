@@ -24,6 +24,7 @@ const options: EngineOptions = {
   mplex: false,
   preSharedKey: undefined,
   perf: false,
+  dht: undefined,
   connections: {},
   gates: [],
   secureOnly: false,

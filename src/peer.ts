@@ -2,6 +2,7 @@
  * Peer: the page's end of an engine. Small: it mirrors what the engine tells and passes calls on; it knows no protocol.
  */
 
+import { type Dht, type DhtPort, openDht } from './dht.ts'
 import { utf8 } from './engine/codec/bytes.ts'
 import { FETCH_MAX_DATA, FETCH_MAX_KEY } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
@@ -9,6 +10,7 @@ import { type PeerStream, peerStream } from './peer-stream.ts'
 import { ControlClient } from './port/control.ts'
 import { decide } from './port/gates.ts'
 import type { EngineEvent, EngineOptions, EngineStarted, GateQuestion, NetworkNews } from './port/messages.ts'
+import type { Judges } from './port/namespaces.ts'
 import type {
   CallOptions,
   ConnectionInfo,
@@ -61,6 +63,7 @@ export class Peer extends EventTarget {
   /** Our public key, libp2p protobuf. */
   readonly publicKey: Uint8Array
   readonly peerStore: PeerStoreView
+  readonly dht: Dht
   readonly #control: ControlClient
   readonly #engine: EngineHandle
   readonly #log: (entry: LogEntry) => void
@@ -71,6 +74,7 @@ export class Peer extends EventTarget {
   /** Those that are not over: a port does not tell when the engine at its other end is gone. */
   readonly #streams = new Set<PeerStream>()
   readonly #onStopped: () => void
+  readonly #dht: DhtPort
   #addresses: readonly string[] = []
   #protocols: readonly string[]
   #reachability: Reachability = 'unknown'
@@ -82,6 +86,7 @@ export class Peer extends EventTarget {
     engine: EngineHandle,
     log: (entry: LogEntry) => void,
     gater: Gater | undefined,
+    judges: Judges,
     onStopped: () => void,
   ) {
     super()
@@ -94,6 +99,8 @@ export class Peer extends EventTarget {
     this.#gater = gater
     this.#onStopped = onStopped
     this.peerStore = peerStoreView(control)
+    this.#dht = openDht(control, judges, (error) => this.#emit('error', error))
+    this.dht = this.#dht.dht
     engine.events.onmessage = ({ data }: MessageEvent<EngineEvent>) => this.#hear(data)
     engine.onDeath = (error) => this.#die(error)
   }
@@ -107,6 +114,8 @@ export class Peer extends EventTarget {
       log: (entry: LogEntry) => void
       /** Has the hooks that `options.gates` names. */
       gater?: Gater | undefined
+      /** Has the functions that `options.dht` names. */
+      judges?: Judges | undefined
       onStopped?: () => void
       /** What tells of the network where the host can't see it; returns how to end that. */
       watch?: (tell: (news: NetworkNews) => void) => () => void
@@ -119,7 +128,7 @@ export class Peer extends EventTarget {
       const endWatch = extras.watch?.((news) => {
         control.run('network', news).catch(() => {})
       })
-      return new Peer(started, control, engine, extras.log, extras.gater, () => {
+      return new Peer(started, control, engine, extras.log, extras.gater, extras.judges ?? { validators: {}, selectors: {} }, () => {
         endWatch?.()
         extras.onStopped?.()
       })
@@ -342,6 +351,8 @@ export class Peer extends EventTarget {
       case 'lookup':
         void this.#lookUp(event.id, event.prefix, event.key, event.peer)
         return
+      case 'dht':
+        return this.#dht.hear(event.event)
       case 'gate':
         void this.#decide(event.id, event.question)
         return

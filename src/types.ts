@@ -56,12 +56,51 @@ export interface PeerOptions {
    * on. Off: whether a router opens its door is for its owner to say.
    */
   portMapping?: boolean
+  /** The DHT (`peer.dht`, and `dial` of a peer whose addresses nobody knows); `false` for none. A client of the public network if absent. */
+  dht?: DhtOptions | false
   /** Answer `/perf/1.0.0`: anyone may then measure, at the cost of this peer's bandwidth. Off. */
   perf?: boolean
   /** Gives the start up. */
   signal?: AbortSignal
   /** Hears what happens inside; also `localStorage.debug = 'tabmesh:*'`. */
   logger?: (entry: LogEntry) => void
+}
+
+/** Kademlia, as libp2p specifies it. Its first peers are those of `bootstrap`, and whoever else is met that serves it. */
+export interface DhtOptions {
+  /**
+   * `'client'` asks and is not asked (default). `'server'` answers others too, and keeps records for them: for peers that others can dial. `'auto'`
+   * is a server while others reach this peer (Node).
+   */
+  mode?: 'client' | 'server' | 'auto'
+  /** `/ipfs/kad/1.0.0` by default; `/ipfs/lan/kad/1.0.0` of a `'lan'`. A network of your own has its own. */
+  protocol?: string
+  /**
+   * Whose addresses count: those that anybody can dial, or only those of private networks, or all. By default `'any'` where this page or the peers
+   * that it begins with are on this machine or in a private network, else `'public'`.
+   */
+  network?: 'public' | 'lan' | 'any'
+  /** What records in namespaces of your own must be, besides `pk` and `ipns`: `{ app: (key, value) => … }` is for keys `/app/…`. */
+  validators?: Record<string, RecordValidator>
+  /** Which of several valid ones is the best; the first if absent. */
+  selectors?: Record<string, RecordSelector>
+}
+
+/** Only `true` is valid; a throw refuses too. It has 5 seconds. The key is whole, with its namespace. */
+export type RecordValidator = (key: Uint8Array, value: Uint8Array) => boolean | Promise<boolean>
+
+/** The place of the best value. It has 5 seconds. */
+export type RecordSelector = (key: Uint8Array, values: Uint8Array[]) => number | Promise<number>
+
+export interface FoundPeer {
+  readonly id: string
+  /** As others say: to be dialled, `/p2p/<id>` included. May be none. */
+  readonly addresses: readonly string[]
+}
+
+export interface GetOptions extends CallOptions {
+  /** How many peers must have the same value for it to be enough; 3. 0: all are asked. */
+  quorum?: number
 }
 
 /** Each is on where the platform has it. */

@@ -3,6 +3,7 @@
  * services that a page gets. The same script, loaded inline, leaves its entry under a global symbol instead.
  */
 
+import { parseMultiaddr } from '../src/engine/codec/multiaddr.ts'
 import { relayUrlToMultiaddr } from '../src/engine/codec/relay-url.ts'
 import { nobleAead } from '../src/engine/crypto/noble-aead.ts'
 import type { Host } from '../src/engine/host.ts'
@@ -11,6 +12,7 @@ import type { Service, Transport } from '../src/engine/net/service.ts'
 import { type MuxerKind, yamuxKind } from '../src/engine/net/upgrade.ts'
 import { iceRestart } from '../src/engine/protocols/ice-restart/service.ts'
 import { identifyService } from '../src/engine/protocols/identify/service.ts'
+import { kadService } from '../src/engine/protocols/kad/service.ts'
 import { checkService } from '../src/engine/protocols/ping/check.ts'
 import { pingService } from '../src/engine/protocols/ping/service.ts'
 import { type RelayClient, relayClient } from '../src/engine/protocols/relay/service.ts'
@@ -19,6 +21,7 @@ import { webrtcDirectTransport } from '../src/engine/protocols/webrtc-direct/tra
 import { webrtcService } from '../src/engine/protocols/webrtc-signaling/service.ts'
 import { parseSwarmKey, pnetShield } from '../src/engine/wire/pnet.ts'
 import { TabmeshError } from '../src/errors.ts'
+import { kadOptions } from '../src/port/dht-port.ts'
 import { dnsOverHttps } from '../src/port/dns-over-https.ts'
 import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
@@ -32,9 +35,10 @@ import { webSocketTransport } from '../src/transports/web-socket.ts'
 import { webTransportTransport } from '../src/transports/web-transport.ts'
 import { instantiateAead } from './aead/load.ts'
 
-const start: StartEngine = async (options, rtcPort, onEvent, gater) => {
+const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) => {
   // First what may be refused, so that nothing is held when it is.
   const relays = options.relays.map(relayUrlToMultiaddr)
+  const bootstrap = options.bootstrap.map(parseMultiaddr)
   const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
   const muxers = typeof options.mplex === 'string' ? [yamuxKind, await loadMplex(options.mplex)] : [yamuxKind]
   const lookUpTxt = options.dnsOverHttps === undefined ? undefined : dnsOverHttps(options.dnsOverHttps)
@@ -96,12 +100,22 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater) => {
   }
   const shielded = networkKey === undefined ? {} : { shield: pnetShield(networkKey) }
   const { near, connections: limits } = options
-  const node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, gater, onEvent })
+  const dht =
+    options.dht &&
+    kadService({
+      ...kadOptions(options.dht, { near: relays, bootstrap, transports }),
+      namespaces,
+      addressesOf: (peer) => node.peerStore.get(peer)?.addresses ?? [],
+      serve: (server, on) => (on ? node.mount(server) : node.unmount(server)),
+    })
+  if (dht !== undefined) services.push(dht)
+  const node: Node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, gater, onEvent })
   const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
   const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
   return {
     node,
     ping: ping.ping,
+    routing: dht,
     warnings: [...(warning === undefined ? [] : [warning]), ...(peers?.warnings ?? [])],
     started: () => peers?.started(node),
     async close() {

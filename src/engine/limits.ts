@@ -667,6 +667,12 @@ export const KAD_STALE = 2_580_000
 export const KAD_MAX_CHECKS = 16
 /** The same with those who have just come: more of them at a time are not looked at, but heard of again. */
 export const KAD_MAX_PROBES = 64
+/** A lookup of which nobody is known to ask waits so long for a first peer: a dial, and identify. */
+export const KAD_FIRST_PEER = 10_000
+/** While nobody is known, peers to begin with are dialled this often; their addresses back off by themselves. */
+export const KAD_BOOTSTRAP_AGAIN = 60_000
+/** What a connection to one of the table is worth: it goes after those to who is of no use, and before all that something else needs. */
+export const KAD_TAG = 5
 /** The first lookup of our own id, after the first peer has come: others come with him. */
 export const KAD_FIRST_REFRESH = 1_000
 /** §Content provider advertisement: how long a record of a provider counts, and how often ours are sent again. */

@@ -5,6 +5,7 @@
  * is Node's own; a `'persistent'` identity is kept in the folder `name`. What a peer is made of: start.ts.
  */
 
+import { engineDht, judgesOf } from '../dht.ts'
 import { TabmeshError } from '../errors.ts'
 import { Peer } from '../peer.ts'
 import { serveEngine } from '../port/engine-port.ts'
@@ -14,6 +15,7 @@ import type { PeerOptions } from '../types.ts'
 import type { AutonatOptions } from './autonat.ts'
 import { starter, type TlsOptions } from './start.ts'
 
+export type { Dht } from '../dht.ts'
 export { type ErrorCode, TabmeshError } from '../errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from '../peer.ts'
 export type { PeerStream } from '../peer-stream.ts'
@@ -62,6 +64,7 @@ export const createPeer = async (options: NodePeerOptions = {}): Promise<Peer> =
     signal: options.signal,
     log: options.logger ?? (() => {}),
     gater: options.connections?.gater,
+    judges: judgesOf(options.dht),
   })
 }
 
@@ -85,6 +88,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   mplex: options.mplex !== undefined && options.mplex !== false,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
+  dht: engineDht(options.dht, false),
   connections: limits,
   gates: gatesOf(gater),
   secureOnly: false,

@@ -14,6 +14,7 @@ import type { Service, Transport } from '../engine/net/service.ts'
 import { NOISE, yamuxKind } from '../engine/net/upgrade.ts'
 import { dcutrService } from '../engine/protocols/dcutr/service.ts'
 import { identifyService } from '../engine/protocols/identify/service.ts'
+import { kadService } from '../engine/protocols/kad/service.ts'
 import { pingService } from '../engine/protocols/ping/service.ts'
 import { relayClient } from '../engine/protocols/relay/service.ts'
 import { stunClient } from '../engine/protocols/stun/service.ts'
@@ -24,6 +25,7 @@ import { webrtcService } from '../engine/protocols/webrtc-signaling/service.ts'
 import { mplexKind } from '../engine/wire/mplex/muxer.ts'
 import { parseSwarmKey, pnetShield } from '../engine/wire/pnet.ts'
 import { TabmeshError } from '../errors.ts'
+import { kadOptions } from '../port/dht-port.ts'
 import type { StartEngine } from '../port/engine-port.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import { keepPeers } from '../port/peer-shelf.ts'
@@ -72,7 +74,7 @@ const WEBRTC = '/webrtc'
 
 export const starter =
   ({ tls, rtcConfiguration, wanted, autonat, portMapping }: NodeExtras): StartEngine =>
-  async (options, _rtc, onEvent, gater) => {
+  async (options, _rtc, onEvent, gater, namespaces) => {
     const { connections } = options
     // First what may be refused, so that nothing is held when it is.
     const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
@@ -81,6 +83,7 @@ export const starter =
     const rtc = confined ? undefined : findRtc(options, wanted, stun.servers, rtcConfiguration)
     const enabled = enabledOf(options.transports, confined, rtc !== undefined)
     const relays = options.relays.map(relayUrlToMultiaddr)
+    const bootstrap = options.bootstrap.map(parseMultiaddr)
     const bound = boundOf(options.listen ?? [], enabled, confined)
     const propose = proposalsOf(options.encryption)
     const ca = tls?.ca === undefined ? {} : { ca: typeof tls.ca === 'string' || tls.ca instanceof Uint8Array ? [tls.ca] : tls.ca }
@@ -126,7 +129,16 @@ export const starter =
       gater,
     })
     services.push(...nat.services)
-    const node = new Node({
+    const dht =
+      options.dht &&
+      kadService({
+        ...kadOptions(options.dht, { near: [...relays, ...bound], bootstrap, transports }),
+        namespaces,
+        addressesOf: (peer) => node.peerStore.get(peer)?.addresses ?? [],
+        serve: (server, on) => (on ? node.mount(server) : node.unmount(server)),
+      })
+    if (dht !== undefined) services.push(dht)
+    const node: Node = new Node({
       host: nodeHost(identity),
       services,
       transports,
@@ -137,7 +149,10 @@ export const starter =
       lookUpTxt: systemTxt(),
       limits: connections,
       gater,
-      onEvent,
+      onEvent(event) {
+        if (event.t === 'reachability:change') dht?.reachable(event.reachability === 'public')
+        onEvent(event)
+      },
     })
     const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
     const folder = options.identity === 'persistent' ? options.name : undefined
@@ -169,6 +184,7 @@ export const starter =
     return {
       node,
       ping: ping.ping,
+      routing: dht,
       warnings: peers?.warnings ?? [],
       started() {
         nat.started(node)

@@ -21,14 +21,18 @@ import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { ConnectionInfo, KnownPeer, PerfResult, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
+import { dhtCommands, type Routing } from './dht-port.ts'
 import { askPage, type PageGates } from './gates.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
+import { askAboutRecords, type PageNamespaces } from './namespaces.ts'
 import { Pipe } from './pipe.ts'
 
 /** What a host makes of the options: a node that has not been started, its ping, and what to do once it is stopped. */
 export interface Engine {
   readonly node: Node
   ping(connection: Connection, done: (outcome: Outcome<number>) => void): void
+  /** Undefined where there is no DHT. */
+  readonly routing?: Routing | undefined
   /** Not fatal, but the page should hear of it. */
   readonly warnings: readonly TabmeshError[]
   /** Called once the services run. */
@@ -36,12 +40,13 @@ export interface Engine {
   close(): void | Promise<void>
 }
 
-/** `gater` is for the node: it asks the page, and is undefined where the page has none. */
+/** `gater` is for the node: it asks the page, and is undefined where the page has none. `namespaces` ask the page about records. */
 export type StartEngine = (
   options: EngineOptions,
   rtc: MessagePort,
   onEvent: (event: NetEvent) => void,
   gater: Gater | undefined,
+  namespaces: PageNamespaces['namespaces'],
 ) => Promise<Engine>
 
 /** Counters of one connection reach the page at most this often, in milliseconds. */
@@ -55,14 +60,25 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
   const asked = new Map<number, (found: Found) => void>()
   let lookupCount = 0
   let gates: PageGates | undefined
+  let records: PageNamespaces | undefined
   const running = (): Engine => {
     if (engine === undefined) throw new TabmeshError('ERR_STOPPED', 'the engine is not running')
     return engine
   }
   const tell = (event: EngineEvent, transfer: Transferable[] = []): void => events.postMessage(event, transfer)
   const report = reporter(tell)
+  const routing = (): Routing => {
+    const { routing: given } = running()
+    if (given === undefined) throw new TabmeshError('ERR_UNSUPPORTED', '`dht` is off')
+    return given
+  }
 
   const commands: Commander = {
+    ...dhtCommands(
+      routing,
+      (event) => tell({ t: 'dht', event }),
+      (answer) => records?.answer(answer),
+    ),
     start(options, resolve, reject) {
       const begin = (started: Engine): void => {
         engine = started
@@ -84,7 +100,8 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       const { reservations = 1 } = options
       if (!(reservations >= 1)) throw new TabmeshError('ERR_INVALID_ARGUMENT', `\`reservations\` is ${reservations}, not a number from 1`)
       gates = askPage(options.gates, (id, question) => tell({ t: 'gate', id, question }))
-      start(options, rtc, report, gates?.gater)
+      records = askAboutRecords(options.dht ?? { validators: [], selectors: [] }, (event) => tell({ t: 'dht', event }))
+      start(options, rtc, report, gates?.gater, records.namespaces)
         .then((started) => {
           if (!wanted) return started.close()
           try {

@@ -22,6 +22,7 @@ import type {
   StreamInfo,
   Target,
 } from '../types.ts'
+import type { DhtCommands, DhtEvent, EngineDht } from './dht-messages.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -54,6 +55,7 @@ export interface EngineOptions {
   readonly mplex: boolean | string
   readonly preSharedKey: string | Uint8Array | undefined
   readonly perf: boolean
+  readonly dht: EngineDht | undefined
   readonly connections: Omit<ConnectionOptions, 'gater'>
   /** The hooks of the page's gater: what has none is not asked about, and no message is sent for it. */
   readonly gates: readonly GateName[]
@@ -78,7 +80,7 @@ export interface EngineStarted {
 export type StreamOptions = Pick<OpenStreamOptions, 'allowLimited'>
 
 /** Name → arguments and result of every command. */
-export interface Commands {
+export interface Commands extends DhtCommands {
   start: { args: EngineOptions; result: EngineStarted }
   stop: { args: undefined; result: undefined }
   dial: { args: Target; result: ConnectionInfo }
@@ -151,6 +153,7 @@ export type EngineEvent =
   | { readonly t: 'lookup'; readonly id: number; readonly prefix: string; readonly key: Uint8Array; readonly peer: string }
   /** The gater is asked: the page answers with `answerGate` of the same `id`, or too late. */
   | { readonly t: 'gate'; readonly id: number; readonly question: GateQuestion }
+  | { readonly t: 'dht'; readonly event: DhtEvent }
   /** A remote opened a stream of a protocol that the page handles. */
   | { readonly t: 'stream'; readonly info: StreamInfo; readonly connection: ConnectionInfo; readonly port: MessagePort }
 

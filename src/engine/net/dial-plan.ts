@@ -5,6 +5,7 @@
 import type { TabmeshError } from '../../errors.ts'
 import type { Multiaddr } from '../codec/multiaddr.ts'
 import type { PeerId } from '../codec/peer-id.ts'
+import type { Cancel } from '../host.ts'
 import type { Outcome } from '../wire/conversation.ts'
 import type { BackOff } from './back-off.ts'
 import type { Connection } from './connection.ts'
@@ -40,6 +41,8 @@ export interface Dialling {
   /** What others say, and what we know ourselves, of where a peer is. */
   known(peer: PeerId): readonly Multiaddr[]
   routes(peer: PeerId): readonly Multiaddr[]
+  /** Has others looked for a peer; undefined where nobody would. `done` is called once, after the call has returned. */
+  search(peer: PeerId, done: (addresses: readonly Multiaddr[]) => void): Cancel | undefined
   /** Secures and registers a link; the returned function gives up. */
   upgrade(link: Link, peer: PeerId | undefined, done: (outcome: Outcome<Connection>) => void): (fault: TabmeshError) => void
   /** A dial has come to nothing, and no other one of that peer is under way. */

@@ -8,7 +8,7 @@ import type { Outcome } from '../wire/conversation.ts'
 import type { Connection } from './connection.ts'
 import type { LookUpTxt } from './dnsaddr.ts'
 import type { NodeOptions } from './node.ts'
-import type { DialOptions, DialTarget } from './service.ts'
+import type { DialOptions, DialTarget, Service } from './service.ts'
 
 /** A node that dials by script, and the peer it is to reach. */
 const scene = (seed: number, options: Partial<NodeOptions> = {}) => {
@@ -348,5 +348,71 @@ describe('many dials', () => {
     tcp.fates.set('*', here)
     expect(outcomeOf(world, a, { addresses: [parseMultiaddr(at(4)) as Multiaddr] }).ok).toBe(true)
     expect(b.node.connections().length).toBeGreaterThan(0)
+  })
+})
+
+describe('a peer of whom no address leads anywhere', () => {
+  /** A service that looks for peers: after `ms` it has found `texts`. */
+  const finder = (world: () => World, ms: number, ...texts: string[]) => {
+    const asked: string[] = []
+    const service: Service = {
+      name: 'finder',
+      protocols: {},
+      search(peer, done) {
+        asked.push(peer)
+        const cancel = world().after(ms, () => done(texts.map(parseMultiaddr)))
+        return () => {
+          asked.push('given up')
+          cancel()
+        }
+      },
+    }
+    return { service, asked }
+  }
+  const lookingScene = (seed: number, ms: number, ...texts: string[]) => {
+    let made: ReturnType<typeof scene> | undefined
+    const { service, asked } = finder(() => made?.world as World, ms, ...texts)
+    made = scene(seed, { services: [service] })
+    return { ...made, asked }
+  }
+
+  it('is looked for, and dialled where it was found', () => {
+    const { world, a, b, tcp, fate, here, asked } = lookingScene(40, 500, at(1))
+    fate({ [at(1)]: here })
+    expect(outcomeOf(world, a, { peer: b.node.self, addresses: [] }).ok).toBe(true)
+    expect([asked, tcp.log[0]]).toEqual([[b.node.self], `500 begins ${at(1)}`])
+  })
+
+  it('is looked for when what was known has failed, once, and what has failed is not tried again', () => {
+    const { world, a, b, tcp, fate, know, asked } = lookingScene(41, 500, at(1), at(2))
+    know(at(1))
+    fate({ [at(1)]: { after: 100 }, [at(2)]: { after: 100 } })
+    const fault = faultOf(outcomeOf(world, a, { peer: b.node.self, addresses: [] }))
+    expect([fault.code, fault.errors.length, asked]).toEqual(['ERR_DIAL_FAILED', 2, [b.node.self]])
+    expect(tcp.log.filter((line) => line.includes('begins')).length).toBe(2)
+  })
+
+  it('of whom nothing is found either fails as if nobody had looked', () => {
+    const { world, a, b, asked } = lookingScene(42, 500)
+    expect(faultOf(outcomeOf(world, a, { peer: b.node.self, addresses: [] })).code).toBe('ERR_NO_ADDRESS')
+    expect(asked).toEqual([b.node.self])
+  })
+
+  it('is not looked for on behalf of nobody, nor beside named addresses', () => {
+    const { world, a, b, fate, asked } = lookingScene(43, 500, at(1))
+    fate({ [at(2)]: { after: 100 } })
+    expect(outcomeOf(world, a, { peer: b.node.self, addresses: [] }, { background: true }).ok).toBe(false)
+    expect(outcomeOf(world, a, { peer: b.node.self, addresses: [parseMultiaddr(at(2))] }).ok).toBe(false)
+    expect(asked).toEqual([])
+  })
+
+  it('is not looked for any more when nobody wants it, or its time is over', () => {
+    const { world, a, b, asked } = lookingScene(44, 60_000)
+    const giveUp = a.node.dial({ peer: b.node.self, addresses: [] }, () => {})
+    world.run(100)
+    giveUp()
+    expect(asked).toEqual([b.node.self, 'given up'])
+    expect(faultOf(outcomeOf(world, a, { peer: b.node.self, addresses: [] }, { timeout: 1_000 })).code).toBe('ERR_DIAL_TIMEOUT')
+    expect(asked.slice(2)).toEqual([b.node.self, 'given up'])
   })
 })

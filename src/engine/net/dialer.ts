@@ -5,6 +5,7 @@
  *         ├─ the same dial is under way ────────▶ joined
  *         └─ one address named: an attempt; else the ways found (ways.ts), and a race of them (race.ts) ─▶ done
  *
+ *   a peer of whom no address is known, or none leads to it ─▶ looked for elsewhere (search.ts), and what is new is tried
  *   attempt   (gater) ─▶ transport ─▶ link ─▶ upgrade ─▶ connection
  *
  * Where all that is asked for is WebRTC, or just the peer, a relayed connection is open first. It gets RELAY_SETTLE to become a
@@ -245,6 +246,9 @@ class Dial {
   #tries: Tries | undefined
   /** To be tried when all that is being tried has failed. */
   #later: readonly Route[] = []
+  /** Set once it was looked for; gives that up. */
+  #searching: Cancel | undefined
+  readonly #tried = new Set<string>()
 
   constructor(around: Dialling, plan: Plan, party: Party) {
     this.#around = around
@@ -301,12 +305,30 @@ class Dial {
     if (refusal !== undefined) return this.stop(refusal)
     const [address] = named
     if (address !== undefined && named.length === 1 && address.parts[0]?.name !== 'dnsaddr') return this.#try([{ address, delay: 0 }])
-    this.#finding = findWays(this.#around, this.#plan, (ways) => {
-      if (ways instanceof TabmeshError) return this.#fail(ways)
+    this.#find(this.#around)
+  }
+
+  #find(around: Dialling): void {
+    this.#finding = findWays(around, this.#plan, (ways) => {
+      if (ways instanceof TabmeshError) return this.#search(ways)
       this.#faults.push(...ways.faults)
       this.#later = ways.later
       this.#try(ways.first)
     })
+  }
+
+  /** Nothing that is known has led to the peer: the dial fails with `fault` unless others know what has not been tried. */
+  #search(fault: TabmeshError): void {
+    const { peer, named, background } = this.#plan
+    if (this.#searching !== undefined || peer === undefined || named.length > 0 || background || this.#standing() !== undefined)
+      return this.#fail(fault)
+    this.#tries = undefined
+    this.#searching = this.#around.search(peer, (addresses) => {
+      const fresh = addresses.filter(({ text }) => !this.#tried.has(text))
+      if (fresh.length === 0) this.#fail(fault)
+      else this.#find({ ...this.#around, known: () => fresh, routes: () => [] })
+    })
+    if (this.#searching === undefined) this.#fail(fault)
   }
 
   #try(routes: readonly Route[]): void {
@@ -314,10 +336,11 @@ class Dial {
       this.#faults.push(...faults)
       const later = this.#later
       this.#later = []
-      if (later.length > 0) this.#try(later)
-      else this.#fail(allFailed(this.#plan, this.#faults))
+      if (later.length > 0) return this.#try(later)
+      this.#search(allFailed(this.#plan, this.#faults))
     }
     const { attempt } = this.#party
+    for (const { address } of routes) this.#tried.add(address.text)
     const [only] = routes
     if (only === undefined || routes.length > 1) {
       const { host } = this.#around.net
@@ -348,6 +371,7 @@ class Dial {
     const last = this.#party.leave()
     this.#deadline()
     this.#finding()
+    this.#searching?.()
     this.#tries?.cancel()
     this.#answer(standing === undefined ? outcome : { ok: true, value: standing })
     if (!outcome.ok && last && this.peer !== undefined) this.#around.failed(this.peer)

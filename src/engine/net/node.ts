@@ -32,6 +32,7 @@ import { type NodeLimits, type NodeOptions, nodeLimits } from './node-options.ts
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
 import { Registrar } from './registrar.ts'
+import { search } from './search.ts'
 import type { AuthenticateOptions, DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service } from './service.ts'
 import type { Direction, Stream } from './stream.ts'
 import { Tags } from './tags.ts'
@@ -95,6 +96,8 @@ export class Node implements Net {
       known: (peer) => (this.peerStore.get(peer)?.addresses ?? []).map((address) => complete(address, peer)),
       routes: (peer) =>
         this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? []).map((address) => complete(address, peer)),
+      search: (peer, done) =>
+        search(this.#registrar.services, peer, (addresses) => done(addresses.map((address) => complete(address, peer)))),
       upgrade: (link, peer, done) => this.#upgrade(link, 'outbound', peer, done),
       failed: (peer) => this.#awaiting.settle(peer, undefined),
     })

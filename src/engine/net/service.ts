@@ -87,6 +87,8 @@ export interface Service {
   onHangUp?(peer: PeerId): void
   /** Addresses under which this service would look for a peer of which no address is known. */
   routes?(peer: PeerId): readonly Multiaddr[]
+  /** Looks for a peer elsewhere, when no other address of it has led to it; `done` is called once, after the call has returned, perhaps with none. */
+  search?(peer: PeerId, done: (addresses: readonly Multiaddr[]) => void): Cancel
   /** What this peer tells others of itself (addresses, protocols) has changed. */
   onSelfChange?(): void
   /** The network is away, or is there: again, as another one, or after a sleep. */

@@ -31,7 +31,7 @@ const isIn = (network: 'public' | 'lan', address: Multiaddr): boolean => {
 }
 
 /** Undefined where it can't be told, or is nowhere. */
-const reachOf = ({ parts: [host] }: Multiaddr): 'public' | 'lan' | undefined => {
+export const reachOf = ({ parts: [host] }: Multiaddr): 'public' | 'lan' | undefined => {
   const value = host?.value
   if (value === undefined) return undefined
   switch (host?.name) {

@@ -213,7 +213,7 @@ export const operations = (options: OperationsOptions): Operations => {
       if (!wanted) return
       if (fault !== undefined) {
         // Our own caller's, not a remote's.
-        const own = new TabmeshError('ERR_INVALID_ARGUMENT', `the record is not valid (${fault.message})`, { cause: fault })
+        const own = new TabmeshError('ERR_INVALID_RECORD', 'a record that is not valid', { cause: fault })
         cancel = soon(() => done({ ok: false, fault: own }))
         return
       }

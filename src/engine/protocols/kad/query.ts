@@ -4,14 +4,14 @@
  *
  *   run ─▶ (as many as may: wait) ─▶ (no seeds yet: wait for the first peer) ─▶ Lookup ◀─▶ Requests ─▶ answers… ─▶ done
  *
- * Bounds: KAD_MAX_LOOKUPS at a time and KAD_MAX_LOOKUPS_WAITING behind them; a lookup's own deadline counts from when it begins, and
- * waiting for it or for the first peer ends after as long.
+ * Bounds: KAD_MAX_LOOKUPS at a time and KAD_MAX_LOOKUPS_WAITING behind them; a lookup's own deadline counts from when it begins, waiting for
+ * that ends after as long, and waiting for the first peer after KAD_FIRST_PEER.
  */
 
 import { TabmeshError } from '../../../errors.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { KAD_LOOKUP_TIMEOUT, KAD_MAX_LOOKUPS, KAD_MAX_LOOKUPS_WAITING } from '../../limits.ts'
+import { KAD_FIRST_PEER, KAD_LOOKUP_TIMEOUT, KAD_MAX_LOOKUPS, KAD_MAX_LOOKUPS_WAITING } from '../../limits.ts'
 import type { Net } from '../../net/service.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 import { type Key, keyOf } from './keys.ts'
@@ -114,6 +114,8 @@ export class Queries {
       const seeds = table.closest(target, k)
       if (seeds.length === 0) {
         this.#hungry.add(seed)
+        timer()
+        timer = host.after(Math.min(KAD_FIRST_PEER, timeout), () => fail(new TabmeshError('ERR_NO_PEERS', 'nobody could be asked')))
         return
       }
       this.#hungry.delete(seed)
@@ -165,7 +167,7 @@ export class Queries {
     }
 
     const waiting: Waiting = { begin }
-    timer = host.after(timeout, () => fail(new TabmeshError('ERR_TIMEOUT', 'no peer of the DHT is known yet, or too many lookups wait')))
+    timer = host.after(timeout, () => fail(new TabmeshError('ERR_TIMEOUT', 'too many lookups wait')))
     if (this.#running.size < KAD_MAX_LOOKUPS) begin()
     else if (this.#waiting.size < KAD_MAX_LOOKUPS_WAITING) this.#waiting.add(waiting)
     else host.defer(() => fail(new TabmeshError('ERR_TIMEOUT', `${KAD_MAX_LOOKUPS_WAITING} lookups wait already`)))

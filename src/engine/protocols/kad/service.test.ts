@@ -5,6 +5,7 @@ import { parseMultiaddr } from '../../codec/multiaddr.ts'
 import { type PeerId, peerIdToBytes } from '../../codec/peer-id.ts'
 import { encodeVarint, frame } from '../../codec/varint.ts'
 import {
+  KAD_BOOTSTRAP_AGAIN,
   KAD_IDLE,
   KAD_KEEP_STREAM,
   KAD_LOOKUP_TIMEOUT,
@@ -15,6 +16,7 @@ import {
   KAD_MAX_VALUE,
   KAD_REPROVIDE,
   KAD_REQUEST_TIMEOUT,
+  KAD_TAG,
 } from '../../limits.ts'
 import type { Stream } from '../../net/stream.ts'
 import { ipnsKeyHex, secondVersion } from '../../testing/kad/ipns-vectors.ts'
@@ -192,7 +194,7 @@ describe('a DHT', () => {
     bent[10] = (bent[10] as number) ^ 1
     expect(net.outcome((done) => a.kad.put(key, bent, done))).toMatchObject({
       ok: false,
-      fault: { code: 'ERR_INVALID_ARGUMENT', remote: false },
+      fault: { code: 'ERR_INVALID_RECORD', remote: false },
     })
   })
 
@@ -306,13 +308,33 @@ describe('a DHT', () => {
     const world = new World(12)
     const net = Object.assign(Object.create(Net.prototype) as Net, { world, servers: [] })
     const lonely = net.join({})
-    expect(net.outcome((done) => lonely.kad.get(utf8('/app/x'), {}, done))).toMatchObject({ ok: false, fault: { code: 'ERR_TIMEOUT' } })
+    expect(net.outcome((done) => lonely.kad.get(utf8('/app/x'), {}, done))).toMatchObject({ ok: false, fault: { code: 'ERR_NO_PEERS' } })
     const server = net.join({ mode: 'server' })
     const got = net.outcome((done) => {
       lonely.kad.get(utf8('/app/x'), {}, done)
       lonely.node.dial({ addresses: [server.address] }, () => {})
     }, 10_000)
     expect(got).toEqual({ ok: true, value: undefined })
+  })
+
+  it('of whom nobody is known tries those it was to begin with again and again', () => {
+    const world = new World(16)
+    const net = Object.assign(Object.create(Net.prototype) as Net, { world, servers: [] })
+    const lonely = net.join({ bootstrap: [{ addresses: [parseMultiaddr('/memory/2')] }] })
+    world.run(KAD_BOOTSTRAP_AGAIN)
+    expect(lonely.kad.peers).toEqual([])
+    const server = net.join({ mode: 'server' })
+    expect(server.address.text).toMatch(/^\/memory\/2\//)
+    world.run(2 * KAD_BOOTSTRAP_AGAIN)
+    expect(lonely.kad.peers.map(({ peer }) => peer)).toEqual([server.node.self])
+    // And when it is gone: the table lets go of it, and takes it in when it is back.
+    expect(lonely.node.tags(server.node.self)).toEqual({ kad: KAD_TAG })
+    server.node.unmount(server.kad.server)
+    world.run(1_000)
+    expect([lonely.kad.peers, lonely.node.tags(server.node.self)]).toEqual([[], {}])
+    server.node.mount(server.kad.server)
+    world.run(1_000)
+    expect(lonely.kad.peers.length).toBe(1)
   })
 
   it('runs so many lookups at a time, has some wait, and refuses more; all of them end', () => {

@@ -6,6 +6,8 @@
  *   server mode   `server` is mounted too, and so is in what we tell others     (Node)
  *   auto          server while we are known to be reachable, client else
  *
+ *   no peer in the table          those of `bootstrap` are dialled, now and each KAD_BOOTSTRAP_AGAIN; others who are connected are asked
+ *
  * What an application asks: operations.ts. Keys of content are multihashes.
  *
  * Bounds: those of the parts. On a connection that its relay limits nothing is asked or answered.
@@ -15,9 +17,19 @@ import { asTabmeshError, TabmeshError } from '../../../errors.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import { type PeerId, peerIdToBytes } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { KAD_ALPHA, KAD_K, KAD_MAX_INBOUND, KAD_MAX_PROBES, KAD_PATHS, KAD_REFRESH_TIMEOUT, KAD_SWEEP } from '../../limits.ts'
+import {
+  KAD_ALPHA,
+  KAD_BOOTSTRAP_AGAIN,
+  KAD_K,
+  KAD_MAX_INBOUND,
+  KAD_MAX_PROBES,
+  KAD_PATHS,
+  KAD_REFRESH_TIMEOUT,
+  KAD_SWEEP,
+  KAD_TAG,
+} from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
-import type { Net, Service } from '../../net/service.ts'
+import type { DialTarget, Net, Service } from '../../net/service.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 import { Answers } from './answers.ts'
 import { keyOf, lookForPrefix, PeerKeys } from './keys.ts'
@@ -47,6 +59,8 @@ export interface KadOptions {
   readonly paths?: number
   /** Whether we have a transport for an address; for all, if absent. */
   dialable?(address: Multiaddr): boolean
+  /** Dialled whenever the table is empty, but for the start, when they are their owner's to dial. */
+  readonly bootstrap?: readonly DialTarget[]
   /** Where else a peer may be found: the peer store. */
   addressesOf?(peer: PeerId): readonly Multiaddr[]
   /** Mounts `server` on the node, or takes it off. */
@@ -92,6 +106,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
   /** Those who are being asked whether they are there. */
   const checking = new Set<PeerId>()
   let sweepTimer: Cancel = () => {}
+  let feedTimer: Cancel = () => {}
   let provideTimer: Cancel = () => {}
 
   const random = (): number => {
@@ -110,8 +125,13 @@ export const kadService = (options: KadOptions = {}): KadService => {
 
   const drainTable = (): void => {
     for (let output = table.poll(); output !== undefined; output = table.poll()) {
-      if (output.t === 'in') queries.fed()
-      else if (output.t === 'check') check(output.contact)
+      if (output.t === 'in') {
+        net.tag(output.contact.peer, 'kad', KAD_TAG)
+        queries.fed()
+      } else if (output.t === 'out') {
+        net.tag(output.peer, 'kad', undefined)
+        if (table.size === 0) feed()
+      } else if (output.t === 'check') check(output.contact)
       else if (output.t === 'refresh') refresh(output.prefix)
     }
     const { deadline } = table
@@ -123,6 +143,26 @@ export const kadService = (options: KadOptions = {}): KadService => {
       tableDue = Number.POSITIVE_INFINITY
       tell({ t: 'time' })
     })
+  }
+
+  /** Looks for a first peer: among those who are connected, and those to begin with. */
+  const feed = (): void => {
+    feedTimer()
+    if (table.size > 0 || stopped) return
+    feedTimer = net.host.after(KAD_BOOTSTRAP_AGAIN, feed)
+    if (!isOnline) return
+    for (const connection of net.connections()) meet(connection)
+    for (const target of options.bootstrap ?? []) net.dial(target, (outcome) => outcome.ok && meet(outcome.value), { background: true })
+  }
+
+  const meet = (connection: Connection): void => {
+    const { remotePeer: peer, identified, limited } = connection
+    if (identified === undefined || limited) return
+    if (!identified.protocols.includes(protocol)) return tell({ t: 'silent', peer })
+    const addresses = ownAddresses(peer, toldBy(connection))
+    if (table.has(peer)) return tell({ t: 'speaks', peer, addresses })
+    // To say that one speaks it is cheap: who is new is asked something first (so does go).
+    if (admit(addresses).length > 0 && !checking.has(peer) && checking.size < KAD_MAX_PROBES) check({ peer, addresses })
   }
 
   const check = ({ peer, addresses }: Target): void => {
@@ -247,20 +287,21 @@ export const kadService = (options: KadOptions = {}): KadService => {
       })
       answers = new Answers(net, machine, records)
       sweepTimer = net.host.after(KAD_SWEEP, sweep)
+      feedTimer = net.host.after(KAD_BOOTSTRAP_AGAIN, feed)
       // The node is not whole before this call returns.
       if (mode === 'server') net.host.defer(() => serve(true))
     },
-    onIdentify(connection) {
-      const { remotePeer: peer, identified, limited } = connection
-      if (identified === undefined || limited) return
-      if (!identified.protocols.includes(protocol)) return tell({ t: 'silent', peer })
-      const addresses = ownAddresses(peer, toldBy(connection))
-      if (table.has(peer)) return tell({ t: 'speaks', peer, addresses })
-      // To say that one speaks it is cheap: who is new is asked something first (so does go).
-      if (admit(addresses).length > 0 && !checking.has(peer) && checking.size < KAD_MAX_PROBES) check({ peer, addresses })
-    },
+    onIdentify: meet,
     onNetworkChange(online) {
       isOnline = online
+      if (online) feed()
+    },
+    search(peer, done) {
+      // Where nobody is known, and nobody will be, a dial need not wait to be told so.
+      if (table.size > 0 || (options.bootstrap ?? []).length > 0)
+        return asked.findPeer(peer, (outcome) => done(outcome.ok ? (outcome.value?.addresses ?? []) : []))
+      net.host.defer(() => done([]))
+      return () => {}
     },
     reachable(isReachable) {
       if (mode === 'auto') serve(isReachable)
@@ -269,6 +310,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
       stopped = true
       tableTimer()
       sweepTimer()
+      feedTimer()
       provideTimer()
       queries.stop()
       requests.stop()

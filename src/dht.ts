@@ -1,0 +1,154 @@
+/**
+ * `peer.dht`: the page's end. It knows no protocol: calls become commands, and what is found on the way comes as events.
+ */
+
+import { utf8 } from './engine/codec/bytes.ts'
+import { KAD_LOOKUP_TIMEOUT, KAD_REQUEST_TIMEOUT } from './engine/limits.ts'
+import { TabmeshError } from './errors.ts'
+import type { ControlClient } from './port/control.ts'
+import type { DhtEvent, EngineDht } from './port/dht-messages.ts'
+import { type Judges, judge } from './port/namespaces.ts'
+import type { CallOptions, DhtOptions, FoundPeer, GetOptions } from './types.ts'
+
+/**
+ * Finds peers, content and records: by the DHT, and by the HTTP routers in `delegatedRouting`.
+ *
+ * Every call rejects with ERR_NO_PEERS where nobody could be asked within 10 seconds, with ERR_TIMEOUT where a lookup does not come to its end
+ * within a minute, and with ERR_UNSUPPORTED where there is neither a DHT nor a router.
+ */
+export interface Dht {
+  /** Where a peer is; ERR_NOT_FOUND where nobody knows. `dial` asks by itself. */
+  findPeer(id: string, options?: CallOptions): Promise<FoundPeer>
+  /**
+   * Tells the peers nearest to a CID that we have its content, now and every 22 hours until `unprovide` or `stop`; resolves with how many took
+   * it. Rejects with ERR_NO_ADDRESS where nobody could reach us.
+   */
+  provide(cid: string, options?: CallOptions): Promise<number>
+  /** Resolves with whether it was provided. Others forget it within 48 hours. */
+  unprovide(cid: string): Promise<boolean>
+  /** Each provider once, as it is heard of. Leaving the loop ends the search. */
+  findProviders(cid: string, options?: CallOptions): AsyncIterable<FoundPeer>
+  /**
+   * Has a record kept by the peers nearest to its key; resolves with how many took it. Rejects with ERR_INVALID_RECORD where its namespace does
+   * not accept it.
+   *
+   * Keys are `/namespace/…`, in text or bytes: `/ipns/<name>`, `/pk/<peer id>`, or a namespace of `dht.validators`.
+   */
+  put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<number>
+  /** The best valid record; ERR_NOT_FOUND where there is none. */
+  get(key: string | Uint8Array, options?: GetOptions): Promise<Uint8Array>
+  /** The servers nearest to a key (a peer id, a record's key, or any bytes), nearest first, once they are known. */
+  closestPeers(key: string | Uint8Array, options?: CallOptions): AsyncIterable<FoundPeer>
+}
+
+export interface DhtPort {
+  readonly dht: Dht
+  hear(event: DhtEvent): void
+}
+
+/** A lookup, and what follows it: a command that takes longer is not answered at all. Milliseconds. */
+const LONGEST = 2 * KAD_LOOKUP_TIMEOUT + KAD_REQUEST_TIMEOUT
+
+export const openDht = (control: ControlClient, judges: Judges, report: (fault: TabmeshError) => void): DhtPort => {
+  const heard = new Map<number, (peer: FoundPeer) => void>()
+  let queries = 0
+  const waiting = { longest: LONGEST }
+
+  async function* findProviders(cid: string, { signal }: CallOptions = {}): AsyncGenerator<FoundPeer, void, undefined> {
+    queries += 1
+    const query = queries
+    const found: FoundPeer[] = []
+    const left = new AbortController()
+    let told = 0
+    /** How many there are, once the search is over. */
+    let all = Number.POSITIVE_INFINITY
+    let failure: { readonly error: unknown } | undefined
+    let wake = (): void => {}
+    heard.set(query, (peer) => {
+      found.push(peer)
+      wake()
+    })
+    const given = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal])
+    control
+      .run('findProviders', { query, cid }, given, waiting)
+      .then(
+        (count) => {
+          all = count
+        },
+        (error: unknown) => {
+          failure = { error }
+        },
+      )
+      .finally(() => wake())
+    try {
+      while (told < all) {
+        signal?.throwIfAborted()
+        const peer = found.shift()
+        if (peer !== undefined) {
+          told += 1
+          yield peer
+        } else if (failure !== undefined) throw failure.error
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        }
+      }
+    } finally {
+      heard.delete(query)
+      left.abort()
+    }
+  }
+
+  async function* closestPeers(key: string | Uint8Array, { signal }: CallOptions = {}): AsyncGenerator<FoundPeer, void, undefined> {
+    yield* await control.run('closestPeers', key, signal, waiting)
+  }
+
+  const dht: Dht = {
+    findPeer: (id, { signal } = {}) => control.run('findPeer', id, signal, waiting),
+    provide: (cid, { signal } = {}) => control.run('provide', cid, signal, waiting),
+    unprovide: (cid) => control.run('unprovide', cid),
+    findProviders,
+    put: (key, value, { signal } = {}) =>
+      control.run('putRecord', { key, value: typeof value === 'string' ? utf8(value) : value }, signal, waiting),
+    get: (key, { signal, quorum } = {}) => control.run('getRecord', { key, quorum }, signal, waiting),
+    closestPeers,
+  }
+  return {
+    dht,
+    hear(event) {
+      if (event.t === 'found') return heard.get(event.query)?.(event.peer)
+      void judge(judges, event, report).then((answer) => control.run('answerRecord', answer).catch(() => {}))
+    },
+  }
+}
+
+/** What the engine is told of the option. `near`: whether the page is at home in a private network. Throws ERR_INVALID_ARGUMENT. */
+export const engineDht = (options: DhtOptions | false | undefined, near: boolean): EngineDht | undefined => {
+  if (options === false) return undefined
+  const { mode = 'client', protocol, network, validators = {}, selectors = {} } = options ?? {}
+  const wrong = (what: string): TabmeshError => new TabmeshError('ERR_INVALID_ARGUMENT', `\`dht.${what}`)
+  if (!['client', 'server', 'auto'].includes(mode)) throw wrong(`mode\` is ${JSON.stringify(mode)}`)
+  if (network !== undefined && !['public', 'lan', 'any'].includes(network)) throw wrong(`network\` is ${JSON.stringify(network)}`)
+  if (protocol !== undefined && !/^\/[!-~]{1,127}$/.test(protocol)) throw wrong(`protocol\` is ${JSON.stringify(protocol)}`)
+  for (const [option, judges] of Object.entries({ validators, selectors })) {
+    for (const [name, each] of Object.entries(judges)) {
+      if (typeof each !== 'function') throw wrong(`${option}.${name}\` is no function`)
+      if (!/^[!-.0-~]{1,63}$/.test(name)) throw wrong(`${option}\` has ${JSON.stringify(name)}, which is no namespace`)
+      if (!(name in validators)) throw wrong(`selectors.${name}\` has no validator beside it`)
+    }
+  }
+  return {
+    mode,
+    protocol,
+    network: network ?? (near ? 'any' : undefined),
+    validators: Object.keys(validators),
+    selectors: Object.keys(selectors),
+  }
+}
+
+/** The functions of the option. */
+export const judgesOf = (options: DhtOptions | false = false): Judges => {
+  const { validators = {}, selectors = {} } = options === false ? {} : options
+  return { validators, selectors }
+}

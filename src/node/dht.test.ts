@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { TabmeshError } from '../errors.ts'
+import type { FoundPeer } from '../types.ts'
+import { createPeer, type NodePeerOptions, type Peer } from './index.ts'
+
+const running: Peer[] = []
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((peer) => peer.stop()))
+})
+
+const start = async (options: NodePeerOptions = {}): Promise<Peer> => {
+  const peer = await createPeer({
+    transports: { webRTC: false, webRTCDirect: false, quic: false, tcp: true },
+    autonat: false,
+    ...options,
+  })
+  running.push(peer)
+  while (options.listen !== undefined && peer.addresses.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  return peer
+}
+
+const LISTEN = ['/ip4/127.0.0.1/tcp/0']
+
+/** Servers of a DHT, all of which begin with the first. */
+const servers = async (count: number, dht: NodePeerOptions['dht'] = {}): Promise<Peer[]> => {
+  const first = await start({ listen: LISTEN, dht: { mode: 'server', ...dht } })
+  const others = Array.from({ length: count - 1 }, () =>
+    start({ listen: LISTEN, dht: { mode: 'server', ...dht }, bootstrap: [first.addresses[0] as string] }),
+  )
+  return [first, ...(await Promise.all(others))]
+}
+
+const client = (of: Peer, dht: NodePeerOptions['dht'] = {}): Promise<Peer> => start({ dht, bootstrap: [of.addresses[0] as string] })
+
+/** CIDv1, raw, of some text. */
+const cidOf = (text: string): string => `f01551220${createHash('sha256').update(text).digest('hex')}`
+
+const all = async (found: AsyncIterable<FoundPeer>): Promise<FoundPeer[]> => {
+  const peers: FoundPeer[] = []
+  for await (const each of found) peers.push(each)
+  return peers
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'ok',
+    (error: TabmeshError) => error.code ?? String(error),
+  )
+
+const ok = Buffer.from('ok')
+const app = {
+  validators: { app: (_key: Uint8Array, value: Uint8Array) => Buffer.from(value).subarray(0, 2).equals(ok) },
+  selectors: {
+    app: async (_key: Uint8Array, values: Uint8Array[]) => {
+      const texts = values.map((value) => Buffer.from(value).toString())
+      return texts.indexOf([...texts].sort().at(-1) as string)
+    },
+  },
+}
+
+describe('peer.dht', () => {
+  it('finds who provides a content, and where a peer is, which a dial then does by itself', async () => {
+    const all5 = await servers(5)
+    const [first, second] = all5 as [Peer, Peer]
+    const [a, b] = await Promise.all([client(first), client(second)])
+    const cid = cidOf('a content')
+    expect(await all(a.dht.findProviders(cid))).toEqual([])
+    const target = all5[4] as Peer
+    expect(await target.dht.provide(cid)).toBeGreaterThanOrEqual(3)
+    expect(await all(b.dht.findProviders(cid))).toEqual([{ id: target.id, addresses: target.addresses }])
+    const found = await a.dht.findPeer(target.id)
+    expect(found).toEqual({ id: target.id, addresses: target.addresses })
+    await a.hangUp(target.id)
+    await a.peerStore.delete(target.id)
+    expect(await a.dial(target.id)).toMatchObject({ remotePeer: target.id })
+    const nearest = await all(a.dht.closestPeers(target.id))
+    expect([nearest.length, nearest[0]?.id]).toEqual([5, target.id])
+    expect(await target.dht.unprovide(cid)).toBe(true)
+    expect(await target.dht.unprovide(cid)).toBe(false)
+  })
+
+  it('keeps records in namespaces of the application, which judges them itself', async () => {
+    const [first, second] = (await servers(4, app)) as [Peer, Peer]
+    const [a, b] = await Promise.all([client(first, app), client(second, app)])
+    expect(await codeOf(a.dht.get('/app/key'))).toBe('ERR_NOT_FOUND')
+    expect(await a.dht.put('/app/key', 'ok 1')).toBe(4)
+    expect(await b.dht.put('/app/key', 'ok 2')).toBe(4)
+    expect(Buffer.from(await a.dht.get('/app/key')).toString()).toBe('ok 2')
+    expect(await codeOf(a.dht.put('/app/key', 'no'))).toBe('ERR_INVALID_RECORD')
+    expect(await codeOf(a.dht.put('/other/key', 'ok'))).toBe('ERR_INVALID_RECORD')
+    expect(await codeOf(a.dht.get('/ipns/nobody'))).toBe('ERR_INVALID_ARGUMENT')
+    expect(await codeOf(a.dht.get(`/ipns/${a.id}`))).toBe('ERR_NOT_FOUND')
+  })
+
+  it('keeps the public key of a peer whose id does not hold it', async () => {
+    const [first] = (await servers(3)) as [Peer]
+    const a = await client(first)
+    expect(await a.dht.put(`/pk/${a.id}`, a.publicKey)).toBe(3)
+    expect(await a.dht.get(`/pk/${a.id}`)).toEqual(a.publicKey)
+  })
+
+  it('gives up when it is told to, with that reason, and when a loop is left', async () => {
+    const [first] = (await servers(3)) as [Peer]
+    const a = await client(first)
+    const reason = new Error('enough')
+    expect(await a.dht.findPeer(a.id, { signal: AbortSignal.abort(reason) }).catch((error) => error)).toBe(reason)
+    const giveUp = new AbortController()
+    const search = all(a.dht.findProviders(cidOf('nothing'), { signal: giveUp.signal })).catch((error) => error)
+    giveUp.abort(reason)
+    expect(await search).toBe(reason)
+    const cid = cidOf('something')
+    await first.dht.provide(cid)
+    for await (const { id } of a.dht.findProviders(cid)) {
+      expect(id).toBe(first.id)
+      break
+    }
+  })
+
+  it('says what is missing', async () => {
+    const none = await start({ dht: false })
+    for (const call of [none.dht.findPeer(none.id), all(none.dht.findProviders(cidOf('x'))), none.dht.get('/pk/x')])
+      expect(await codeOf(call)).toBe('ERR_UNSUPPORTED')
+    const lonely = await start({})
+    expect(await codeOf(lonely.dht.provide('nonsense'))).toBe('ERR_INVALID_ARGUMENT')
+    expect(await codeOf(lonely.dht.findPeer('nonsense'))).toBe('ERR_INVALID_PEER_ID')
+    // A dial does not wait for peers of a DHT that nobody will bring.
+    const began = performance.now()
+    expect(await codeOf(lonely.dial(none.id))).toBe('ERR_NO_ADDRESS')
+    expect(performance.now() - began).toBeLessThan(1_000)
+    for (const dht of [
+      { mode: 'both' },
+      { network: 'moon' },
+      { protocol: 'kad' },
+      { validators: { app: 1 } },
+      { selectors: { app: () => 0 } },
+    ])
+      expect(await codeOf(start({ dht: dht as never }))).toBe('ERR_INVALID_ARGUMENT')
+  })
+})
