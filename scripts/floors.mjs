@@ -44,7 +44,7 @@ const areas = [
   [/^src\/transports\//, { name: 'src/transports', floor: 9, never: ['src/engine/testing'] }],
   [/^src\/store\//, { name: 'src/store', floor: 9, never: ['src/engine/testing'], packages: ['idb'] }],
   // The peer itself fronts an engine wherever that runs: Node's createPeer is the page's without the page.
-  [/^src\/(peer|peer-stream|dht)\.ts$/, { name: 'src/peer.ts', floor: 9, never: ['src/engine/testing', 'src/engine/protocols/*'] }],
+  [/^src\/(peer|peer-stream|dht|pubsub)\.ts$/, { name: 'src/peer.ts', floor: 9, never: ['src/engine/testing', 'src/engine/protocols/*'] }],
   [
     /^src\/[^/]+\.ts$/,
     { name: 'src', floor: 10, never: ['src/engine/testing', 'src/engine/protocols/*'], packages: ['comlink', 'virtual:tabmesh-engine'] },

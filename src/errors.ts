@@ -54,6 +54,8 @@ export const errorCodes = {
   ERR_LIMITED_CONNECTION: 'the connection is limited by its relay; pass `allowLimited` or wait for the direct one',
   ERR_PROTOCOL_TAKEN: 'call `unhandle` first',
   ERR_TIMEOUT: 'the remote did not answer in time; try again or another peer',
+  ERR_PUBLISH_QUEUE: 'wait for what `publish` returns before publishing more',
+  ERR_DUPLICATE_MESSAGE: 'without signatures the message id is made of the content: say something that differs, or sign',
   ERR_FETCH_FAILED: 'the remote could not look the key up; try again later or another peer',
 
   // Relays

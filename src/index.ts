@@ -3,12 +3,14 @@
  */
 
 import { engineDht, judgesOf } from './dht.ts'
+import { TabmeshError } from './errors.ts'
 import { launch } from './launch.ts'
 import { consoleLogger } from './log.ts'
 import { watchNetwork } from './network.ts'
 import { Peer } from './peer.ts'
 import { gatesOf } from './port/gates.ts'
 import type { EngineOptions } from './port/messages.ts'
+import { messageIdOf, pubsubSettings } from './pubsub.ts'
 import { hostRtc } from './transports/webrtc.ts'
 import type { PeerOptions } from './types.ts'
 
@@ -16,6 +18,7 @@ export type { Dht } from './dht.ts'
 export { type ErrorCode, TabmeshError } from './errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from './peer.ts'
 export type { PeerStream } from './peer-stream.ts'
+export type { Pubsub } from './pubsub.ts'
 export type * from './types.ts'
 
 /**
@@ -27,6 +30,8 @@ export type * from './types.ts'
 export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
   options.signal?.throwIfAborted()
   const engineOptions = optionsOf(options)
+  if (messageIdOf(options.pubsub) !== undefined)
+    throw new TabmeshError('ERR_UNSUPPORTED', '`pubsub.messageId` is a function, and the engine of a page is on another thread')
   const engine = await launch(options.worker)
   const { webRTC } = options.transports ?? {}
   const closeRtc =
@@ -38,6 +43,7 @@ export const createPeer = async (options: PeerOptions = {}): Promise<Peer> => {
       signal: options.signal,
       gater: options.connections?.gater,
       judges: judgesOf(options.dht),
+      emitSelf: options.pubsub !== false && options.pubsub?.emitSelf,
       log: options.logger ?? consoleLogger(),
       onStopped: closeRtc,
       watch: watchNetwork,
@@ -70,6 +76,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
   dht: engineDht(options.dht, isNear(globalThis.location?.hostname ?? '')),
+  pubsub: pubsubSettings(options.pubsub),
   connections: limits,
   gates: gatesOf(gater),
   secureOnly: globalThis.location?.protocol === 'https:',

@@ -11,6 +11,7 @@ import { ControlClient } from './port/control.ts'
 import { decide } from './port/gates.ts'
 import type { EngineEvent, EngineOptions, EngineStarted, GateQuestion, NetworkNews } from './port/messages.ts'
 import type { Judges } from './port/namespaces.ts'
+import { Pubsub } from './pubsub.ts'
 import type {
   CallOptions,
   ConnectionInfo,
@@ -43,6 +44,16 @@ export interface EngineHandle {
   end(): void
 }
 
+/** What of the options is the page's own. */
+interface Extras {
+  /** Has the hooks that `options.gates` names. */
+  gater?: Gater | undefined
+  /** Has the functions that `options.dht` names. */
+  judges?: Judges | undefined
+  /** Whether the application hears what it publishes itself. */
+  emitSelf?: boolean | undefined
+}
+
 export interface Peer {
   addEventListener<K extends keyof PeerEvents>(
     type: K,
@@ -64,6 +75,8 @@ export class Peer extends EventTarget {
   readonly publicKey: Uint8Array
   readonly peerStore: PeerStoreView
   readonly dht: Dht
+  /** Publish/subscribe: topics that all who are in them hear, whoever is connected to whom. */
+  readonly pubsub: Pubsub
   readonly #control: ControlClient
   readonly #engine: EngineHandle
   readonly #log: (entry: LogEntry) => void
@@ -85,8 +98,7 @@ export class Peer extends EventTarget {
     control: ControlClient,
     engine: EngineHandle,
     log: (entry: LogEntry) => void,
-    gater: Gater | undefined,
-    judges: Judges,
+    { gater, judges = { validators: {}, selectors: {} }, emitSelf = false }: Extras,
     onStopped: () => void,
   ) {
     super()
@@ -101,6 +113,13 @@ export class Peer extends EventTarget {
     this.peerStore = peerStoreView(control)
     this.#dht = openDht(control, judges, (error) => this.#emit('error', error))
     this.dht = this.#dht.dht
+    this.pubsub = new Pubsub({
+      self: started.id,
+      port: started.pubsub,
+      control,
+      emitSelf,
+      fail: (error) => this.#emit('error', error),
+    })
     engine.events.onmessage = ({ data }: MessageEvent<EngineEvent>) => this.#hear(data)
     engine.onDeath = (error) => this.#die(error)
   }
@@ -109,13 +128,9 @@ export class Peer extends EventTarget {
   static async start(
     engine: EngineHandle,
     options: EngineOptions,
-    extras: {
+    extras: Extras & {
       signal?: AbortSignal | undefined
       log: (entry: LogEntry) => void
-      /** Has the hooks that `options.gates` names. */
-      gater?: Gater | undefined
-      /** Has the functions that `options.dht` names. */
-      judges?: Judges | undefined
       onStopped?: () => void
       /** What tells of the network where the host can't see it; returns how to end that. */
       watch?: (tell: (news: NetworkNews) => void) => () => void
@@ -128,7 +143,7 @@ export class Peer extends EventTarget {
       const endWatch = extras.watch?.((news) => {
         control.run('network', news).catch(() => {})
       })
-      return new Peer(started, control, engine, extras.log, extras.gater, extras.judges ?? { validators: {}, selectors: {} }, () => {
+      return new Peer(started, control, engine, extras.log, extras, () => {
         endWatch?.()
         extras.onStopped?.()
       })
@@ -299,6 +314,7 @@ export class Peer extends EventTarget {
     this.#addresses = []
     this.#control.die(error)
     for (const stream of this.#streams) stream.abort(error)
+    this.pubsub.end(error)
     this.#engine.events.close()
     this.#engine.end()
     this.#onStopped()

@@ -326,6 +326,23 @@ export const TLS_CLOSE_TIMEOUT = 2_000
 // ── the border between threads ───────────────────────────────────────────────────────────────────────────────────
 /** Credit of one byte pipe across the port, each way. */
 export const PIPE_CREDIT = 256 * KiB
+/** Bytes of published and heard messages that cross at a time, each way, as batches of which so many may be on their way. */
+export const LANE_BATCH = 64 * KiB
+export const LANE_WINDOW = 4
+/** Bytes of messages that the application has published and that wait for the engine: beyond, `publish` rejects. */
+export const PUBSUB_MAX_WAITING = 64 * MiB
+/** Bytes of messages that wait for the application. Beyond, no more is read, and peers wait in turn. */
+export const PUBSUB_MAX_UNHEARD = 8 * MiB
+/** Milliseconds without a sign of life of the application after which the oldest of them are dropped instead: the mesh must not wait for a page that sleeps. */
+export const PUBSUB_DEAF = 10_000
+/** Messages that wait to be signed, or for the slowest peer, at which no more are taken from the application; a peer may be 16,384 behind. */
+export const PUBSUB_BACKLOG = 1_024
+/** Milliseconds until it is looked again whether the slowest peer has caught up. */
+export const PUBSUB_RETRY = 5
+/** Milliseconds that the page may spend on messages in one task, so that it still draws 60 frames a second. */
+export const PUBSUB_TASK = 6
+/** Peers in topics that the application has neither joined nor published to, kept on the page. */
+export const PUBSUB_MAX_STRANGERS = 10_000
 
 // ── identify (specs: identify/README.md) ─────────────────────────────────────────────────────────────────────────
 /** rust reads only the first frame and at most this. */

@@ -66,7 +66,8 @@ describe('two peers in Node', () => {
     await writer.close()
     expect((await readAll(stream.readable)).toString()).toBe('hello wörld')
     await stream.close()
-    await until(() => client.connections[0]?.streams === 0)
+    // Two of pubsub stay.
+    await until(() => client.connections[0]?.streams === 2)
   })
 
   it('carry 20 MB each way, unchanged, and leave the caller its buffers', async () => {
@@ -219,4 +220,36 @@ it('keeps a given key', async () => {
   const key = encodePrivateKey(newIdentity())
   const [first, second] = [await peer({ identity: { privateKey: key } }), await peer({ identity: { privateKey: key } })]
   expect(first.id).toBe(second.id)
+})
+
+describe('pubsub in Node', () => {
+  it('three peers in a line hear one another, signed, in order and once', async () => {
+    const a = await listening()
+    const b = await listening()
+    const c = await peer()
+    await b.dial(a.addresses)
+    await c.dial(b.addresses)
+    const all = [a, b, c]
+    const heard = all.map(() => [] as { from: string | undefined; text: string }[])
+    for (const [i, { pubsub }] of all.entries()) {
+      pubsub.addEventListener('message', ({ detail }) => heard[i]?.push({ from: detail.from, text: detail.text() }))
+      await pubsub.subscribe('news')
+    }
+    await until(() => a.pubsub.subscribers('news').length === 1 && b.pubsub.subscribers('news').length === 2)
+    const words = Array.from({ length: 500 }, (_, i) => `${i}`)
+    await Promise.all(all.flatMap(({ pubsub }) => words.map((word) => pubsub.publish('news', word))))
+    await until(() => heard.every(({ length }) => length >= 2 * words.length))
+    for (const [i, messages] of heard.entries()) {
+      expect(messages).toHaveLength(2 * words.length)
+      for (const { id } of all.filter((_, j) => j !== i))
+        expect(messages.filter(({ from }) => from === id).map(({ text }) => text)).toEqual(words)
+    }
+    const { topics } = await b.pubsub.inspect()
+    expect(topics.map(({ name, joined, mesh }) => [name, joined, mesh.length])).toEqual([['news', true, 2]])
+  })
+
+  it('a message id of the application’s own making', async () => {
+    const { pubsub } = await peer({ pubsub: { messageId: ({ topic, data }) => `${topic} ${data.length}` } })
+    expect((await pubsub.publish('news', 'four')).id).toBe(Buffer.from('news 4').toString('hex'))
+  })
 })

@@ -11,6 +11,7 @@ import { Peer } from '../peer.ts'
 import { serveEngine } from '../port/engine-port.ts'
 import { gatesOf } from '../port/gates.ts'
 import type { EngineOptions } from '../port/messages.ts'
+import { messageIdOf, pubsubSettings } from '../pubsub.ts'
 import type { PeerOptions } from '../types.ts'
 import type { AutonatOptions } from './autonat.ts'
 import { starter, type TlsOptions } from './start.ts'
@@ -19,6 +20,7 @@ export type { Dht } from '../dht.ts'
 export { type ErrorCode, TabmeshError } from '../errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from '../peer.ts'
 export type { PeerStream } from '../peer-stream.ts'
+export type { Pubsub } from '../pubsub.ts'
 export type * from '../types.ts'
 export type { AutonatOptions } from './autonat.ts'
 export type { TlsOptions } from './start.ts'
@@ -51,6 +53,7 @@ export const createPeer = async (options: NodePeerOptions = {}): Promise<Peer> =
       autonat: options.autonat,
       portMapping: options.portMapping === true,
     }),
+    { messageId: messageIdOf(options.pubsub) },
   )
   const end = (): void => {
     // Node's ports keep the process alive until both ends are closed.
@@ -65,6 +68,7 @@ export const createPeer = async (options: NodePeerOptions = {}): Promise<Peer> =
     log: options.logger ?? (() => {}),
     gater: options.connections?.gater,
     judges: judgesOf(options.dht),
+    emitSelf: options.pubsub !== false && options.pubsub?.emitSelf,
   })
 }
 
@@ -89,6 +93,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
   dht: engineDht(options.dht, false),
+  pubsub: pubsubSettings(options.pubsub),
   connections: limits,
   gates: gatesOf(gater),
   secureOnly: false,

@@ -6,6 +6,7 @@
 
 import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
 import { parsePeerId } from '../engine/codec/peer-id.ts'
+import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
 import type { Connection } from '../engine/net/connection.ts'
 import type { Gater } from '../engine/net/gater.ts'
 import type { Node } from '../engine/net/node.ts'
@@ -19,13 +20,14 @@ import { PERF, perfService } from '../engine/protocols/perf/service.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
-import type { ConnectionInfo, KnownPeer, PerfResult, StreamInfo, Target } from '../types.ts'
+import type { ConnectionInfo, KnownPeer, MessageIdFunction, PerfResult, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
 import { dhtCommands, type Routing } from './dht-port.ts'
 import { askPage, type PageGates } from './gates.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { askAboutRecords, type PageNamespaces } from './namespaces.ts'
 import { Pipe } from './pipe.ts'
+import { type PubsubPort, pubsubPort } from './pubsub-port.ts'
 
 /** What a host makes of the options: a node that has not been started, its ping, and what to do once it is stopped. */
 export interface Engine {
@@ -52,7 +54,16 @@ export type StartEngine = (
 /** Counters of one connection reach the page at most this often, in milliseconds. */
 const CHANGE_INTERVAL = 100
 
-export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control' | 'events' | 'rtc'>, start: StartEngine): void => {
+/** What of the options is code, where page and engine are one thread: it can't cross the port. */
+export interface EngineExtras {
+  readonly messageId?: MessageIdFunction | undefined
+}
+
+export const serveEngine = (
+  { control, events, rtc }: Pick<EngineInit, 'control' | 'events' | 'rtc'>,
+  start: StartEngine,
+  { messageId }: EngineExtras = {},
+): void => {
   let engine: Engine | undefined
   const handled = new Map<string, Service>()
   const lookups = fetchService()
@@ -66,11 +77,23 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
     return engine
   }
   const tell = (event: EngineEvent, transfer: Transferable[] = []): void => events.postMessage(event, transfer)
-  const report = reporter(tell)
   const routing = (): Routing => {
     const { routing: given } = running()
     if (given === undefined) throw new TabmeshError('ERR_UNSUPPORTED', '`dht` is off')
     return given
+  }
+  let pubsub: PubsubPort | undefined
+  /** Relays where we hold a slot, or held one. */
+  const reserved = new Set<string>()
+  const told = reporter(tell)
+  const report = (event: NetEvent): void => {
+    if (event.t === 'relay:reserved') reserved.add(event.relay)
+    told(event)
+  }
+  const mesh = (): PubsubPort => {
+    running()
+    if (pubsub === undefined) throw new TabmeshError('ERR_UNSUPPORTED', 'this peer was started with `pubsub: false`')
+    return pubsub
   }
 
   const commands: Commander = {
@@ -86,6 +109,12 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
         const bootstrap = options.bootstrap.map(targetOf)
         node.start()
         if (options.perf) node.mount(perfService())
+        const lane = options.pubsub === false ? undefined : new MessageChannel()
+        if (options.pubsub !== false && lane !== undefined) {
+          const relays = options.relays.map(relayUrlToMultiaddr)
+          const fail = (error: TabmeshError): void => report({ t: 'error', error })
+          pubsub = pubsubPort(lane.port1, node, { settings: options.pubsub, messageId, relays, reserved, fail })
+        }
         started.started?.()
         for (const warning of warnings) report({ t: 'error', error: warning })
         for (const target of bootstrap) {
@@ -93,7 +122,8 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
             if (!outcome.ok) report({ t: 'error', error: outcome.fault })
           })
         }
-        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false) })
+        const { port2: port } = lane ?? {}
+        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false), pubsub: port }, port ? [port] : [])
       }
       let wanted = true
       // A count that is none would hold nothing, and say nothing.
@@ -123,6 +153,7 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       asked.clear()
       if (stopping === undefined) resolve(undefined)
       stopping?.node.stop(() => {
+        pubsub?.close()
         Promise.resolve(stopping.close()).then(() => resolve(undefined), reject)
       })
       return undefined
@@ -224,6 +255,30 @@ export const serveEngine = ({ control, events, rtc }: Pick<EngineInit, 'control'
       const { node } = running()
       const use: Use<PerfResult> = (stream, done) => measure(stream, volume, node.host, done)
       return overStream(node, target, PERF, use, settle(resolve, reject))
+    },
+    subscribe({ topic, validated }, resolve) {
+      mesh().subscribe(topic, validated)
+      resolve(undefined)
+      return undefined
+    },
+    unsubscribe(topic, resolve) {
+      mesh().unsubscribe(topic)
+      resolve(undefined)
+      return undefined
+    },
+    pubsub(_args, resolve) {
+      resolve(mesh().inspect())
+      return undefined
+    },
+    scorePeer({ id, value }, resolve) {
+      mesh().service.setScore(parsePeerId(id), value)
+      resolve(undefined)
+      return undefined
+    },
+    directPeer({ id, on }, resolve) {
+      mesh().direct(parsePeerId(id), on)
+      resolve(undefined)
+      return undefined
     },
     network(news, resolve) {
       // A page that has not started its engine has nothing to be checked.

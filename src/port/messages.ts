@@ -5,6 +5,7 @@
  *   page ◀─ events, questions, incoming streams (one port) ──── engine
  *   page ◀─ RTCPeerConnection calls and news (one MessagePort) ▶ engine
  *   page ◀─ data, credit (one MessagePort for each stream) ───▶ engine
+ *   page ◀─ messages of pubsub, in batches (one lane) ────────▶ engine
  *
  * The identity key never crosses, unless the application itself handed it in.
  */
@@ -18,11 +19,13 @@ import type {
   Metrics,
   OpenStreamOptions,
   PerfResult,
+  PubsubState,
   Reachability,
   StreamInfo,
   Target,
 } from '../types.ts'
 import type { DhtCommands, DhtEvent, EngineDht } from './dht-messages.ts'
+import type { PubsubSettings } from './pubsub-records.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -56,6 +59,7 @@ export interface EngineOptions {
   readonly preSharedKey: string | Uint8Array | undefined
   readonly perf: boolean
   readonly dht: EngineDht | undefined
+  readonly pubsub: PubsubSettings | false
   readonly connections: Omit<ConnectionOptions, 'gater'>
   /** The hooks of the page's gater: what has none is not asked about, and no message is sent for it. */
   readonly gates: readonly GateName[]
@@ -75,6 +79,8 @@ export interface EngineStarted {
   readonly id: string
   readonly publicKey: Uint8Array
   readonly protocols: readonly string[]
+  /** The lane of published and heard messages (pubsub-records.ts); undefined where pubsub is off. */
+  readonly pubsub: MessagePort | undefined
 }
 
 export type StreamOptions = Pick<OpenStreamOptions, 'allowLimited'>
@@ -101,6 +107,12 @@ export interface Commands extends DhtCommands {
   /** The page's answer to a `gate` event. */
   answerGate: { args: { id: number; allowed: boolean }; result: undefined }
   perf: { args: { target: Target; upload: number; download: number }; result: PerfResult }
+  /** Joins the topic; `validated`: the page decides on its messages. */
+  subscribe: { args: { topic: string; validated: boolean }; result: undefined }
+  unsubscribe: { args: string; result: undefined }
+  pubsub: { args: undefined; result: PubsubState }
+  scorePeer: { args: { id: string; value: number }; result: undefined }
+  directPeer: { args: { id: string; on: boolean }; result: undefined }
   /** What the page saw of the network. */
   network: { args: NetworkNews; result: undefined }
   metrics: { args: undefined; result: Metrics }

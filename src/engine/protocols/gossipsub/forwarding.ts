@@ -4,7 +4,7 @@
  *   ours        flood publishing: all peers of the topic with a score over `publish`; else as below, or the fanout where we are not in it
  *   another's   the mesh; direct peers; floodsub peers
  *
- * Never to whom it came from or who wrote it, and not to who does not want it.
+ * Never to whom it came from or who wrote it, and not to who does not want it. Both return to how many peers it goes.
  */
 
 import { fanoutOf } from './fanout.ts'
@@ -13,29 +13,41 @@ import type { Peer } from './peer.ts'
 import type { State } from './state.ts'
 import type { Topic } from './topic.ts'
 
-export const forward = (state: State, topic: Topic, message: Message, source: Peer | undefined, now: number): void => {
+export const forward = (state: State, topic: Topic, message: Message, source: Peer | undefined, now: number): number => {
   const author = message.author?.id
+  let count = 0
   const members = topic.mesh ?? fanoutOf(state, topic, now)
   for (const peer of members) {
     if (peer === source || peer.id === author || peer.unwanted?.has(message.id)) continue
     state.send(peer, message)
+    count += 1
   }
   if (state.direct.size > 0) {
     for (const id of state.direct) {
       const peer = state.peers.get(id)
-      if (peer !== undefined && peer !== source && id !== author && topic.peers.has(peer)) state.send(peer, message)
+      if (peer === undefined || peer === source || id === author || !topic.peers.has(peer)) continue
+      state.send(peer, message)
+      count += 1
     }
   }
-  if (topic.floodsubPeers === 0) return
+  if (topic.floodsubPeers === 0) return count
   for (const peer of topic.peers) {
     if (peer.hasMesh || peer.direct || peer === source || peer.id === author || state.score(peer) < state.thresholds.publish) continue
     state.send(peer, message)
+    count += 1
   }
+  return count
 }
 
 /** A message of our own. */
-export const publish = (state: State, topic: Topic, message: Message, now: number): void => {
+export const publish = (state: State, topic: Topic, message: Message, now: number): number => {
   state.cache.put(message)
   if (!state.params.floodPublish) return forward(state, topic, message, undefined, now)
-  for (const peer of topic.peers) if (peer.direct || state.score(peer) >= state.thresholds.publish) state.send(peer, message)
+  let count = 0
+  for (const peer of topic.peers) {
+    if (!peer.direct && state.score(peer) < state.thresholds.publish) continue
+    state.send(peer, message)
+    count += 1
+  }
+  return count
 }

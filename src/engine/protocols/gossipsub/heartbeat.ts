@@ -17,6 +17,8 @@ export const heartbeat = (state: State, now: number): void => {
     peer.haves = 0
     peer.asked = 0
     peer.dontWants = 0
+    peer.stalled = !peer.took && peer.outbox !== undefined && peer.outbox.queued > 0
+    peer.took = false
     forgetUnwanted(peer)
   }
   for (const [id, count] of state.promises.broken(now)) {

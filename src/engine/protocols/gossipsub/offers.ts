@@ -17,20 +17,24 @@ interface Offer {
   readonly record: Uint8Array | undefined
 }
 
+interface Waiting extends Offer {
+  readonly addresses: readonly Multiaddr[]
+}
+
 export class Offers {
   readonly #net: Net
-  #waiting: Offer[] = []
+  #waiting: Waiting[] = []
   readonly #underWay = new Map<PeerId, Cancel>()
 
   constructor(net: Net) {
     this.#net = net
   }
 
-  add(offer: Offer): void {
-    const { peer } = offer
+  /** `addresses` are our own knowledge of where the peer is. */
+  add({ peer, record }: Offer, addresses: readonly Multiaddr[] = []): void {
     if (this.#net.connections(peer).length > 0 || this.#underWay.has(peer)) return
     if (this.#waiting.length >= GOSSIP_MAX_DIALS_WAITING || this.#waiting.some((other) => other.peer === peer)) return
-    this.#waiting.push(offer)
+    this.#waiting.push({ peer, record, addresses })
     this.#advance()
   }
 
@@ -44,9 +48,9 @@ export class Offers {
     while (this.#underWay.size < GOSSIP_MAX_DIALS) {
       const offer = this.#waiting.shift()
       if (offer === undefined) return
-      const { peer, record } = offer
+      const { peer, record, addresses } = offer
       this.#underWay.set(peer, () => {})
-      if (record === undefined) this.#dial(peer, [])
+      if (record === undefined) this.#dial(peer, addresses)
       else this.#check(peer, record)
     }
   }

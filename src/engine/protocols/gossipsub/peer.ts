@@ -43,6 +43,9 @@ export class Peer {
   outbox: Outbox | undefined
   /** `sendOutput` was said, and not everything taken since. */
   ready = false
+  /** It has taken something since the last heartbeat; or it has not, though there was something. */
+  took = true
+  stalled = false
   /** Up to this heartbeat it is told of what it was sent, though it is in the mesh: it may have dropped some. */
   hurriedUntil = 0
   /** An RPC of it was read, and what its extensions are. */

@@ -1,7 +1,7 @@
 /**
  * Messages of our own: numbered, signed, and sent in the order in which they were published.
  *
- *   publish ─▶ sign ─▶ … signed, and all before it ─▶ kept, and sent to whom forwarding.ts says
+ *   publish ─▶ sign ─▶ … signed, and all before it ─▶ kept, and sent to whom forwarding.ts says ─▶ published
  *
  * Bounds: GOSSIP_MAX_DATA for a message; how many wait to be signed is for who publishes to limit, by `waiting`.
  */
@@ -16,6 +16,7 @@ import type { State } from './state.ts'
 
 /** A message on its way: unsigned, then ready, or given up where it could not be signed. */
 interface Outgoing {
+  readonly id: string
   readonly unsigned: Uint8Array
   message: Message | undefined
   failed: boolean
@@ -55,7 +56,7 @@ export class Publishing {
       return message.id
     }
     const ticket = this.#tickets++
-    this.#outgoing.set(ticket, { unsigned, message: undefined, failed: false })
+    this.#outgoing.set(ticket, { id: message.id, unsigned, message: undefined, failed: false })
     this.#state.say({ t: 'sign', ticket, bytes: signingBytesOf(unsigned) })
     return message.id
   }
@@ -67,10 +68,11 @@ export class Publishing {
     if (signed === undefined || signing.t === 'StrictNoSign') return
     if (signature === undefined) signed.failed = true
     else signed.message = this.#read(addSignature(signed.unsigned, signature, signing.key))
-    for (const [first, { message, failed }] of this.#outgoing) {
+    for (const [first, { id, message, failed }] of this.#outgoing) {
       if (message === undefined && !failed) break
       this.#outgoing.delete(first)
-      if (message !== undefined) this.#send(message, now)
+      if (message === undefined) this.#state.say({ t: 'published', id, peers: undefined })
+      else this.#send(message, now)
     }
   }
 
@@ -83,7 +85,8 @@ export class Publishing {
 
   #send(message: Message, now: number): void {
     const topic = this.#state.topic(message.topic)
-    publish(this.#state, topic, message, now)
+    const peers = publish(this.#state, topic, message, now)
     this.#state.forget(topic)
+    this.#state.say({ t: 'published', id: message.id, peers })
   }
 }

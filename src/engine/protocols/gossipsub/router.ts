@@ -4,8 +4,8 @@
  *
  *   connect, disconnect ─┐                                       ┌─▶ send: `take` the RPC       ┌─▶ message, subscription
  *   rpc                 ─┤           ┌────────────────┐          ├─▶ sign ─▶ signed             ├─▶ mesh
- *   join, leave,        ─┼─ handle ─▶│ peers · topics │─ poll ──▶├─▶ verify ─▶ verified         └─▶ connect
- *   publish              │           └────────────────┘          └─▶ validate ─▶ verdict
+ *   join, leave,        ─┼─ handle ─▶│ peers · topics │─ poll ──▶├─▶ verify ─▶ verified         ├─▶ connect
+ *   publish              │           └────────────────┘          └─▶ validate ─▶ verdict        └─▶ published
  *   time, at `deadline` ─┘
  *
  * The parts, one idea each: heartbeat, mesh, gossip, fanout, publishing, forwarding, validation, subscriptions, dont-want, px, back-off,
@@ -24,6 +24,7 @@ import { onDontWant } from './dont-want.ts'
 import { onExtensions, sayExtensions } from './extensions.ts'
 import { onHave, onWant } from './gossip.ts'
 import { heartbeat } from './heartbeat.ts'
+import { type Inspection, inspect } from './inspect.ts'
 import { dropFromMesh, joinMesh, leaveMesh, onGraft, onPrune } from './mesh.ts'
 import type { MessageId } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
@@ -121,10 +122,14 @@ export class Router {
     return this.#validation.size
   }
 
-  /** Messages that wait to be signed, or for the slowest peer: publish no more while they are many. */
+  /**
+   * Messages that wait to be signed, or for the slowest peer: publish no more while they are many. Nobody waits for a peer that has taken
+   * nothing from one heartbeat to the next.
+   */
   get backlog(): number {
     let most = this.#publishing.waiting
-    for (const { outbox } of this.#state.peers.values()) if (outbox !== undefined && outbox.queued > most) most = outbox.queued
+    for (const { outbox, stalled } of this.#state.peers.values())
+      if (outbox !== undefined && outbox.queued > most && !stalled) most = outbox.queued
     return most
   }
 
@@ -159,6 +164,10 @@ export class Router {
       promises: promises.size,
       retained: scores.retained,
     }
+  }
+
+  inspect(): Inspection {
+    return inspect(this.#state)
   }
 
   poll(): RouterOutput | undefined {
@@ -218,7 +227,10 @@ export class Router {
     const peer = this.#state.peers.get(id)
     if (peer === undefined) return undefined
     const rpc = peer.outbox?.take(GOSSIP_MAX_SENT, this.#state.params.maxIDontWantLength, peer.unwanted, messages)
-    if (rpc === undefined && peer.outbox?.empty !== false) {
+    if (rpc !== undefined) {
+      peer.took = true
+      peer.stalled = false
+    } else if (peer.outbox?.empty !== false) {
       peer.outbox = undefined
       peer.ready = false
     }

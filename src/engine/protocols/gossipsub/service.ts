@@ -11,7 +11,7 @@
  */
 
 import { TabmeshError } from '../../../errors.ts'
-import { peerIdOf, relayOf } from '../../codec/multiaddr.ts'
+import { type Multiaddr, peerIdOf, relayOf } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
 import { GOSSIP_MAX_LIST, GOSSIP_MAX_VALIDATING } from '../../limits.ts'
@@ -19,6 +19,7 @@ import type { Connection } from '../../net/connection.ts'
 import type { Net, Service } from '../../net/service.ts'
 import { Authors } from './authors.ts'
 import { chance } from './chance.ts'
+import type { Inspection } from './inspect.ts'
 import { Links } from './links.ts'
 import type { Message, MessageId } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
@@ -44,20 +45,30 @@ export interface GossipsubOptions {
   readonly messageId?: MessageId
   /** Peers that get, and whose we take, everything. */
   readonly direct?: readonly PeerId[]
+  /** Where such a peer is, beside what is known of it. */
+  readonly addressesOf?: (direct: PeerId) => readonly Multiaddr[]
   /** Whether it may run over connections that this relay limits; nowhere if absent. */
   readonly overLimited?: (relay: PeerId) => boolean
   /** A message of another peer, once. Its bytes are shared with what is passed on: copy them before they are changed or transferred. */
   onMessage(message: Message, from: PeerId): void
   /** A peer has come into a topic, or left it or us. */
   onSubscription?(peer: PeerId, topic: string, subscribed: boolean): void
+  /** Whether what `onMessage` is told can be taken; always if absent. While it is not, no more is read, until `resume`. */
+  takes?(): boolean
 }
+
+/** What became of a message of ours: sent to so many peers, or undefined where it could not be signed. */
+export type Published = (id: string, peers: number | undefined) => void
 
 export interface GossipsubService extends Service {
   /** Throws ERR_INVALID_ARGUMENT. Whether we were not in it before. */
   join(topic: string): boolean
   leave(topic: string): void
-  /** Throws ERR_INVALID_ARGUMENT. The message id; undefined where the very same was published before. */
-  publish(topic: string, data: Uint8Array): string | undefined
+  /**
+   * Throws ERR_INVALID_ARGUMENT. The message id; undefined where the very same was published before. `done` hears of any other once it is
+   * signed and on its way, which may be at once.
+   */
+  publish(topic: string, data: Uint8Array, done?: Published): string | undefined
   /** Undefined takes every message that keeps the rules. */
   validate(topic: string, validator: Validator | undefined): void
   /** Messages of ours that wait to be signed or written, at the slowest peer: publish no more while they are many. */
@@ -69,6 +80,9 @@ export interface GossipsubService extends Service {
   score(peer: PeerId): number | undefined
   setScore(peer: PeerId, value: number): void
   setDirect(peer: PeerId, on: boolean): void
+  inspect(): Inspection
+  /** The application takes messages again. */
+  resume(): void
 }
 
 /** Below it the router has room for one more RPC of any size. */
@@ -86,6 +100,8 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
   const validators = new Map<string, Validator>()
   /** In how many meshes a peer is. */
   const meshes = new Map<PeerId, number>()
+  /** By message id: who wants to know what became of it. */
+  const published = new Map<string, Published>()
   let draining = false
   let timer: { readonly at: number; readonly cancel: Cancel } | undefined
   let stopped = false
@@ -109,7 +125,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
     if (links.holds && takes()) net.host.defer(() => links.resume())
   }
 
-  const takes = (): boolean => router.validating < TAKES
+  const takes = (): boolean => router.validating < TAKES && options.takes?.() !== false
 
   const act = (output: RouterOutput): void => {
     switch (output.t) {
@@ -131,8 +147,13 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
         return options.onMessage(output.message, output.from)
       case 'subscription':
         return options.onSubscription?.(output.peer, output.topic, output.subscribed)
+      case 'published': {
+        const done = published.get(output.id)
+        published.delete(output.id)
+        return done?.(output.id, output.peers)
+      }
       case 'connect':
-        return offers.add(output)
+        return offers.add(output, output.record === undefined ? options.addressesOf?.(output.peer) : undefined)
       case 'mesh': {
         const count = (meshes.get(output.peer) ?? 0) + (output.member ? 1 : -1)
         if (count > 0) meshes.set(output.peer, count)
@@ -218,13 +239,15 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       links.tellRecord(connection)
     },
     stop() {
-      if (stopped) return
+      if (stopped || router === undefined) return
       for (const topic of router.topics) handle({ t: 'leave', topic })
       links.flush()
       stopped = true
       timer?.cancel()
       offers.stop()
       links.stop()
+      for (const [id, done] of published) done(id, undefined)
+      published.clear()
     },
     join(topic) {
       const joined = started().join(topic, net.host.now())
@@ -235,8 +258,9 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       started()
       handle({ t: 'leave', topic })
     },
-    publish(topic, data) {
+    publish(topic, data, done) {
       const id = started().publish(topic, data, net.host.now())
+      if (id !== undefined && done !== undefined) published.set(id, done)
       drain()
       return id
     },
@@ -257,5 +281,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
     score: (peer) => started().score(peer),
     setScore: (peer, value) => handle({ t: 'score', peer, value }),
     setDirect: (peer, on) => handle({ t: 'direct', peer, on }),
+    inspect: () => started().inspect(),
+    resume: () => links.resume(),
   }
 }

@@ -31,6 +31,8 @@ export type RouterOutput =
   | { readonly t: 'validate'; readonly message: Message; readonly from: PeerId }
   /** A message for us, heard for the first time; `from` is who passed it on. */
   | { readonly t: 'message'; readonly message: Message; readonly from: PeerId }
+  /** A message of ours is on its way, to so many peers; undefined where it could not be signed and is given up. */
+  | { readonly t: 'published'; readonly id: string; readonly peers: number | undefined }
   /** Somebody to be connected to: a direct peer, or one that another offers. The record is unchecked. */
   | { readonly t: 'connect'; readonly peer: PeerId; readonly record: Uint8Array | undefined }
   | { readonly t: 'subscription'; readonly peer: PeerId; readonly topic: string; readonly subscribed: boolean }
