@@ -58,6 +58,9 @@ export const errorCodes = {
   ERR_DUPLICATE_MESSAGE: 'without signatures the message id is made of the content: say something that differs, or sign',
   ERR_FETCH_FAILED: 'the remote could not look the key up; try again later or another peer',
 
+  // Rooms
+  ERR_NOT_IN_ROOM: 'whoever it is has left, was lost, or has another password; `room.peers` has those who are there',
+
   // Relays
   ERR_RELAY_REFUSED: 'the relay refused; ask its operator or use another',
   ERR_RELAY_FULL: 'the relay has no free slot; use another or raise its limits',

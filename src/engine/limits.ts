@@ -901,3 +901,76 @@ export const ANNOUNCEMENT_INTERVAL = 10_000
 export const ANNOUNCEMENT_CROWD = 20
 /** Members that are counted: of more, the wait between two announcements would be minutes as well. */
 export const ANNOUNCEMENT_MAX_HEARD = 4_096
+
+// ── rooms ────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Bytes of a room's name: with what is before it, a namespace of rendezvous takes it. */
+export const ROOM_MAX_NAME = 200
+/** The slow hash of a password (scrypt, RFC 7914): 64 MiB and some 300 ms for each guess. Part of the protocol: other numbers are another room. */
+export const ROOM_SCRYPT = { N: 65_536, r: 8, p: 1 } as const
+/** One message of the application; a larger one is a file. */
+export const ROOM_MAX_MESSAGE = 1 * MiB
+/** One part of it, so that its frame fits GOSSIP_MAX_DATA. */
+export const ROOM_MAX_PART = 56 * KiB
+/** What a member tells of itself, as JSON: it goes out with every sign of life. */
+export const ROOM_MAX_PRESENCE = 4 * KiB
+/** A frame on a stream between two members: a part, and the words around it. */
+export const ROOM_MAX_FRAME = ROOM_MAX_PART + 1 * KiB
+/** Members that are kept count of; all that there is of one is some kilobytes, most of them its presence. */
+export const ROOM_MAX_MEMBERS = 1_000
+/** Members gone whose numbers are remembered, so that nothing of them is told twice. */
+export const ROOM_MAX_GONE = 4_096
+/** Members that a member seeks to be connected with: below that all with all, beyond it gossip carries the rest. */
+export const ROOM_LINKS = 16
+/** Rooms that a peer is in at a time: each costs a registration and a watch at each relay. */
+export const ROOM_MAX_ROOMS = 64
+/** Signs of life of a member in a small room; in a crowd they are as many times further apart as there are ROOM_CROWD members. */
+export const ROOM_BEAT = 10_000
+export const ROOM_CROWD = 50
+/** A member that has given no sign for so many of its beats is gone. */
+export const ROOM_MISSED = 2.5
+/** No member may be waited for longer, whatever it says of its beats. */
+export const ROOM_MAX_BEAT = 120_000
+/** One whose last connection broke and that nobody finds any more is gone after this, unless it is heard by way of others. */
+export const ROOM_LOST = 3_000
+/** How late a timer has to be for us to have slept, and not the others: they then have so long again. */
+export const ROOM_SLEPT = 5_000
+/** Between two changes of presence that are told: a display shows sixty a second. */
+export const ROOM_PRESENCE_INTERVAL = 16
+/** A newcomer is told of us within this, where no stream to it has done so already. */
+export const ROOM_WELCOME = 400
+/** Where a stranger's first messages come by gossip, its own word on where they begin may come so much later. */
+export const ROOM_FIRST_WAIT = 300
+/** A message that is missing is asked for after this, and again after as long; after the second it is gone without. */
+export const ROOM_ASK = 150
+export const ROOM_ASK_AGAIN = 1_000
+export const ROOM_GAP = 5_000
+/** Messages that wait for one before them, of one member and of all. */
+export const ROOM_MAX_HELD = 4_096
+export const ROOM_MAX_HELD_BYTES = 4 * MiB
+export const ROOM_MAX_HELD_BYTES_OF_ALL = 16 * MiB
+/** Our own latest messages, for whoever has missed one. */
+export const ROOM_MAX_KEPT = 4_096
+export const ROOM_MAX_KEPT_BYTES = 4 * MiB
+/** Repeats for one question: it is asked again for the rest. */
+export const ROOM_MAX_REPEATS = 1_024
+/** Messages of one member: so many at once, and then so many a second. More of them are neither told nor passed on. */
+export const ROOM_BURST = 8_192
+export const ROOM_RATE = 2_000
+/** What is on its way to one member by stream and not confirmed; more has to wait with who sends it. */
+export const ROOM_MAX_UNCONFIRMED = 1 * MiB
+/** Streams of one connection's remote: one for each room, and a later one that takes its place. */
+export const ROOM_MAX_INBOUND = 2 * ROOM_MAX_ROOMS
+/** After a stream to a member broke on a connection that stands, doubled each time, so many times. */
+export const ROOM_REOPEN_MIN = 100
+export const ROOM_REOPEN_TRIES = 6
+/** From `join` to its answer: the relays have told who is there, and those have been met. */
+export const ROOM_JOIN_TIMEOUT = 6_000
+/** Those who were found and are not met in this time are not waited for. */
+export const ROOM_MEET_TIMEOUT = 3_000
+/** Seconds that a registration lives: so long a page that died is still found. */
+export const ROOM_TTL = 120
+/** Dials for members at a time, and those found who wait for one. */
+export const ROOM_MAX_DIALS = 4
+export const ROOM_MAX_FOUND = 1_000
+/** Messages of the application are handed to gossip while so few wait there for their signatures or for the slowest member. */
+export const ROOM_MAX_BACKLOG = 256

@@ -122,6 +122,11 @@ export class World {
     this.#listeners.delete(`/memory/${address.parts[0]?.value}`)
   }
 
+  /** `net` answers at `address` again. */
+  listen(address: Multiaddr, net: Net): void {
+    this.#listeners.set(`/memory/${address.parts[0]?.value}`, net)
+  }
+
   /** Timers and bytes under way: what would still happen if time went on for ever. */
   get waiting(): number {
     return this.#tasks.reduce((count, task) => count + (task.cancelled ? 0 : 1), 0)

@@ -1,0 +1,171 @@
+/**
+ * The rooms of a peer, as a service.
+ *
+ *   join ─▶ the topic of gossipsub, the points of rendezvous ─▶ Room (room.ts)
+ *   a stream of a member ─▶ its preamble says of which room ─▶ that room
+ *
+ * What it needs of gossipsub and rendezvous it is handed: protocols do not know each other. Connections that a relay limits are used where the relay
+ * is one of ours: it was told to carry us.
+ *
+ * Bounds: ROOM_MAX_ROOMS rooms; ROOM_MAX_INBOUND streams of one connection.
+ */
+
+import { remoteFault, TabmeshError } from '../../../errors.ts'
+import { peerIdOf, relayOf } from '../../codec/multiaddr.ts'
+import type { PeerId } from '../../codec/peer-id.ts'
+import { MSS_TIMEOUT, ROOM_MAX_INBOUND, ROOM_MAX_ROOMS } from '../../limits.ts'
+import type { Connection } from '../../net/connection.ts'
+import type { Net, Service } from '../../net/service.ts'
+import type { Stream } from '../../net/stream.ts'
+import { converse } from '../../wire/conversation.ts'
+import { readFrame } from '../../wire/frame.ts'
+import type { Found, Rendezvous } from './finder.ts'
+import { decodePreamble, ROOM } from './messages.ts'
+import { hex, type Place } from './place.ts'
+import { type Pubsub, Room, type RoomEvent, type Verdict } from './room.ts'
+
+export interface RoomsPubsub extends Pubsub {
+  join(topic: string): unknown
+  leave(topic: string): void
+  validate(
+    topic: string,
+    validator:
+      | ((
+          message: { readonly author: { readonly id: PeerId | undefined } | undefined; readonly data: Uint8Array },
+          from: PeerId,
+          done: (verdict: Verdict) => void,
+        ) => void)
+      | undefined,
+  ): void
+}
+
+export interface RoomsOptions {
+  readonly pubsub: RoomsPubsub
+  readonly rendezvous: Rendezvous
+  /** The relays that we were told to use: known ones, and how many there are. */
+  relays(): { readonly known: readonly PeerId[]; readonly count: number }
+  /** The protocol that tells a rendezvous point. */
+  readonly point: string
+}
+
+export interface RoomsService extends Service {
+  /** Throws ERR_INVALID_ARGUMENT where we are in that room. */
+  join(place: Place, onEvent: (event: RoomEvent) => void): Room
+  leave(room: Room): void
+  /** Whether a topic is one of a room: what comes there is not for the application's own subscriptions. */
+  isTopic(topic: string): boolean
+  /** A peer has come into a topic. */
+  subscribed(peer: PeerId, topic: string): void
+  /** Peers that have announced themselves in a room. */
+  found(room: Room, peers: readonly Found[]): void
+}
+
+const MAX_PREAMBLE = 256
+
+export const roomsService = (options: RoomsOptions): RoomsService => {
+  const { pubsub, rendezvous, relays, point } = options
+  const rooms = new Map<string, Room>()
+  let net: Net
+
+  const allows = ({ limited, remoteAddr }: Connection): boolean => {
+    if (!limited) return true
+    const relay = relayOf(remoteAddr)?.relay
+    const peer = relay === undefined ? undefined : peerIdOf(relay)
+    return peer !== undefined && relays().known.includes(peer)
+  }
+
+  const points = (): PeerId[] =>
+    relays().known.filter((peer) => net.connections(peer).some(({ identified }) => identified?.protocols.includes(point) === true))
+
+  const byTag = (tag: Uint8Array): Room | undefined => {
+    const text = hex(tag)
+    for (const room of rooms.values()) if (hex(room.place.tag) === text) return room
+    return undefined
+  }
+
+  const leave = (room: Room): void => {
+    const { topic } = room.place
+    if (rooms.get(topic) !== room) return
+    room.leave()
+    rooms.delete(topic)
+    pubsub.validate(topic, undefined)
+    pubsub.leave(topic)
+  }
+
+  return {
+    name: 'rooms',
+    protocols: { [ROOM]: { maxInbound: ROOM_MAX_INBOUND, allowLimited: true } },
+    start(given) {
+      net = given
+    },
+    onStream(stream: Stream) {
+      if (!allows(stream.connection)) {
+        return stream.abort(
+          new TabmeshError('ERR_LIMITED_CONNECTION', `no room over the relay's limited connection to ${stream.connection.remotePeer}`),
+        )
+      }
+      converse(stream, readFrame(MAX_PREAMBLE), net.host, {
+        timeout: MSS_TIMEOUT,
+        what: 'the preamble of a room',
+        done(outcome) {
+          if (!outcome.ok) return
+          let preamble: ReturnType<typeof decodePreamble>
+          try {
+            preamble = decodePreamble(outcome.value)
+          } catch (error) {
+            return stream.abort(error as TabmeshError)
+          }
+          const room = byTag(preamble.tag)
+          if (room === undefined) return stream.abort(remoteFault('ERR_NOT_IN_ROOM', 'a stream about a room that we are not in'))
+          room.accept(stream, preamble)
+        },
+      })
+    },
+    onConnection(connection) {
+      for (const room of rooms.values()) room.connection(connection)
+    },
+    onDisconnect(connection) {
+      for (const room of rooms.values()) room.connection(connection)
+    },
+    onIdentify(connection) {
+      for (const at of points()) for (const room of rooms.values()) room.point(at)
+      for (const room of rooms.values()) room.connection(connection)
+    },
+    onNetworkChange(online) {
+      if (online) for (const room of rooms.values()) room.online()
+    },
+    stop() {
+      for (const room of [...rooms.values()]) leave(room)
+    },
+    join(place, onEvent) {
+      if (net === undefined) throw new TabmeshError('ERR_STOPPED', 'rooms are not running')
+      if (rooms.has(place.topic)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'this peer is in the room already')
+      if (rooms.size >= ROOM_MAX_ROOMS) throw new TabmeshError('ERR_INVALID_ARGUMENT', `this peer is in ${ROOM_MAX_ROOMS} rooms already`)
+      const room = new Room(place, {
+        net,
+        pubsub,
+        rendezvous,
+        allows,
+        get points() {
+          return relays().count
+        },
+        onEvent,
+      })
+      pubsub.join(place.topic)
+      pubsub.validate(place.topic, ({ author, data }, _from, done) => {
+        const id = author?.id
+        done(id === undefined ? 'ignore' : room.published(id, data))
+      })
+      rooms.set(place.topic, room)
+      for (const at of points()) room.point(at)
+      room.start()
+      return room
+    },
+    leave,
+    isTopic: (topic) => rooms.has(topic),
+    subscribed(peer, topic) {
+      rooms.get(topic)?.subscribed(peer)
+    },
+    found: (room, peers) => room.found(peers),
+  }
+}
