@@ -79,17 +79,34 @@ describe('gossip', () => {
     expect(lab.router.sizes.promises).toBe(0)
   })
 
-  it('also tells a mesh peer that was sent messages in a hurry, for three heartbeats', () => {
+  it('also tells a mesh peer that was sent messages in a hurry, for three heartbeats, what it has had time to see', () => {
     const lab = room()
     lab.router.handle({ t: 'hurried', peer: peerOf(2) }, lab.now)
-    const told: number[] = []
+    const ids: string[] = []
+    const told: number[][] = []
     for (let beat = 0; beat < 5; beat++) {
-      lab.publish(0, { seqno: beat })
+      ids.push(lab.publish(0, { seqno: beat })[0]?.id as string)
       lab.clear()
       lab.run(1_000)
-      told.push(...lab.who(6, ({ control }) => (control?.ihave.length ?? 0) > 0))
+      const gossip = lab.sent(2).flatMap(({ control }) => control?.ihave ?? [])
+      told.push(gossip.flatMap((have) => have.ids.map((id) => ids.indexOf(id)).sort()))
     }
-    expect(told).toEqual([2, 2, 2])
+    expect(told).toEqual([[], [0], [0, 1], [], []])
+  })
+
+  it('a message that waits for a peer is not told of, nor sent twice to who has heard of it elsewhere', () => {
+    const lab = room()
+    lab.slow.add(peerOf(2))
+    const [message] = lab.publish(0, {})
+    lab.run(1_000)
+    lab.router.handle({ t: 'hurried', peer: peerOf(2) }, lab.now)
+    lab.clear()
+    lab.run(1_000)
+    expect(lab.sent(2)).toEqual([])
+    for (let time = 0; time < 5; time++) lab.rpc(2, { iwant: [message?.id as string] })
+    expect(lab.router.take(peerOf(2))?.publish).toEqual([message])
+    expect(lab.router.take(peerOf(2))).toBe(undefined)
+    expect(lab.router.score(peerOf(2))).toBe(0)
   })
 
   it('is neither heard nor told below its threshold', () => {

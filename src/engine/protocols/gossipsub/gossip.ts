@@ -40,7 +40,8 @@ export const onWant = (state: State, peer: Peer, ids: readonly string[]): void =
   const answered = new Set<string>()
   let tooOften = false
   for (const id of ids) {
-    if (answered.has(id) || peer.unwanted?.has(id)) continue
+    // What is on its way to it goes once: it was told of by others, too.
+    if (answered.has(id) || peer.unwanted?.has(id) || peer.outbox?.has(id)) continue
     const message = state.cache.getFor(id, peer.id, state.params.retransmissions)
     if (message === false) tooOften = true
     if (message === undefined || message === false) continue
@@ -51,32 +52,42 @@ export const onWant = (state: State, peer: Peer, ids: readonly string[]): void =
   if (tooOften) state.penalize(peer.score, 1)
 }
 
-/** Tells some of the topic's peers that are not in `exclude` what there is of late. */
+/** Tells some of the topic's peers that are not in `exclude` what there is of late, and of `exclude` those that may have lost some of it. */
 export const emitGossip = (state: State, topic: Topic, exclude: ReadonlySet<Peer>): void => {
-  const { dLazy, gossipFactor, maxIHaveLength } = state.params
+  const { dLazy, gossipFactor } = state.params
   const { gossip } = state.thresholds
   const peers: Peer[] = []
   for (const peer of topic.peers) {
     if (peer.hasMesh && !peer.direct && !exclude.has(peer) && state.score(peer) >= gossip) peers.push(peer)
   }
-  let target = Math.min(Math.max(dLazy, Math.floor(gossipFactor * peers.length)), peers.length)
+  const target = Math.min(Math.max(dLazy, Math.floor(gossipFactor * peers.length)), peers.length)
   state.shuffle(peers, target)
   peers.length = target
-  // No other implementation gossips to its mesh, but all of them listen: see pace.ts.
-  for (const peer of exclude) if (peer.hurriedUntil >= state.ticks) peers.push(peer)
-  target = peers.length
   const ids = target === 0 ? undefined : state.recentIds().get(topic.name)
-  if (ids === undefined) return
-  state.shuffle(ids)
-  for (let i = 0; i < target; i++) {
-    const peer = peers[i] as Peer
-    let told = ids
-    if (ids.length > maxIHaveLength) {
-      // Others for each peer: together they cover more.
-      state.shuffle(ids, maxIHaveLength)
-      told = ids.slice(0, maxIHaveLength)
-    }
-    peer.out.have(topic.name, told)
-    state.ready(peer)
+  if (ids !== undefined) {
+    state.shuffle(ids)
+    for (const peer of peers) tell(state, topic, peer, ids)
   }
+  // No other implementation gossips to its mesh, but all of them listen: see pace.ts. What is still to be sent, or was sent just now, is no news: a
+  // peer that asked for it would be sent it once more by each that told of it, and be behind all the more.
+  for (const peer of exclude) {
+    if (peer.hurriedUntil < state.ticks) continue
+    const settled = state.settledIds().get(topic.name)
+    if (settled === undefined) return
+    const sent = settled.filter((id) => peer.outbox?.has(id) !== true)
+    if (sent.length > 0) tell(state, topic, peer, sent)
+  }
+}
+
+/** `ids` may be put in another order. */
+const tell = (state: State, topic: Topic, peer: Peer, ids: string[]): void => {
+  const { maxIHaveLength } = state.params
+  let told = ids
+  if (ids.length > maxIHaveLength) {
+    // Others for each peer: together they cover more.
+    state.shuffle(ids, maxIHaveLength)
+    told = ids.slice(0, maxIHaveLength)
+  }
+  peer.out.have(topic.name, told)
+  state.ready(peer)
 }

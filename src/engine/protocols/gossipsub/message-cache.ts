@@ -59,10 +59,10 @@ export class MessageCache {
     return entry.message
   }
 
-  /** Ids to tell others of, by topic, newest first. */
-  gossip(): Map<string, string[]> {
+  /** Ids to tell others of, by topic, newest first; those of the last `since` heartbeats left out. */
+  gossip(since = 0): Map<string, string[]> {
     const byTopic = new Map<string, string[]>()
-    for (const slot of this.#slots.slice(0, this.#gossip)) {
+    for (const slot of this.#slots.slice(since, this.#gossip)) {
       for (const id of slot) {
         const topic = this.#entries.get(id)?.message.topic
         if (topic === undefined) continue

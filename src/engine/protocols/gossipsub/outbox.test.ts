@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { GOSSIP_MAX_QUEUED, GOSSIP_MAX_QUEUED_BYTES, GOSSIP_MAX_QUEUED_IDS, GOSSIP_MAX_SENT } from '../../limits.ts'
 import { messageOf } from '../../testing/gossip/lab.ts'
 import { property } from '../../testing/property.ts'
+import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import type { Rpc } from './rpc.ts'
 import { rpcLength } from './rpc-writer.ts'
@@ -39,6 +40,23 @@ describe('what waits for a peer', () => {
       },
     ])
     expect(outbox.empty).toBe(true)
+  })
+
+  it('is known by its id until it has left or was dropped', () => {
+    const outbox = new Outbox()
+    const messages = Array.from({ length: 200 }, (_, seqno) => messageOf({ seqno }))
+    const waiting = (): number => messages.filter(({ id }) => outbox.has(id)).length
+    for (const each of messages.slice(0, 150)) outbox.message(each)
+    expect(waiting()).toBe(150)
+    for (const each of messages.slice(150)) outbox.message(each)
+    expect(waiting()).toBe(200)
+    outbox.take(GOSSIP_MAX_SENT, 10, undefined, 120)
+    expect(messages.map(({ id }) => outbox.has(id))).toEqual(messages.map((_, n) => n >= 120))
+    all(outbox)
+    expect(waiting()).toBe(0)
+    outbox.message(messages[0] as Message)
+    for (let more = 0; more < GOSSIP_MAX_QUEUED; more++) outbox.message(messages[1] as Message)
+    expect([waiting(), outbox.has(messages[0]?.id as string)]).toEqual([1, false])
   })
 
   it('says the last of what contradicts itself', () => {

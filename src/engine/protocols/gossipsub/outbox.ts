@@ -33,6 +33,8 @@ export class Outbox {
   #messages: Message[] = none as unknown as Message[]
   #head = 0
   #bytes = 0
+  /** The ids of messages that wait, from the first question for one until none waits. */
+  #waiting: Set<string> | undefined
 
   get empty(): boolean {
     return (
@@ -51,6 +53,16 @@ export class Outbox {
   /** Messages that wait. */
   get queued(): number {
     return this.#messages.length - this.#head
+  }
+
+  /** Whether a message waits. */
+  has(id: string): boolean {
+    if (this.queued === 0) return false
+    if (this.#waiting === undefined) {
+      this.#waiting = new Set()
+      for (let i = this.#head; i < this.#messages.length; i++) this.#waiting.add((this.#messages[i] as Message).id)
+    }
+    return this.#waiting.has(id)
   }
 
   subscription(topic: string, subscribe: boolean): void {
@@ -73,6 +85,7 @@ export class Outbox {
   message(message: Message): void {
     if (this.#messages.length === 0) this.#messages = []
     this.#messages.push(message)
+    this.#waiting?.add(message.id)
     this.#bytes += message.raw.length
     while (this.queued > GOSSIP_MAX_QUEUED || this.#bytes > GOSSIP_MAX_QUEUED_BYTES) {
       this.dropped += 1
@@ -124,6 +137,7 @@ export class Outbox {
       this.#messages = none as unknown as Message[]
       this.#head = 0
       this.#bytes = 0
+      this.#waiting = undefined
       return { subscriptions: none, publish, control: undefined, test: false }
     }
     let room = max - 2 * HEAD
@@ -235,11 +249,14 @@ export class Outbox {
   }
 
   #next(): void {
-    this.#bytes -= (this.#messages[this.#head] as Message).raw.length
+    const { raw, id } = this.#messages[this.#head] as Message
+    this.#bytes -= raw.length
     this.#head += 1
+    this.#waiting?.delete(id)
     if (this.#head === this.#messages.length) {
       this.#messages = none as unknown as Message[]
       this.#head = 0
+      this.#waiting = undefined
     } else if (this.#head >= 64 && this.#head * 2 > this.#messages.length) {
       this.#messages = this.#messages.slice(this.#head)
       this.#head = 0

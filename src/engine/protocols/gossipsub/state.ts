@@ -70,6 +70,7 @@ export class State {
   ticks = 0
   /** What gossip of this heartbeat is about, once it is asked for. */
   #recent: Map<string, string[]> | undefined
+  #settled: Map<string, string[]> | undefined
   #outputs: RouterOutput[] = []
   #next = 0
 
@@ -91,9 +92,16 @@ export class State {
     return this.#recent
   }
 
+  /** The same, but for those of this heartbeat: a peer that was sent one of the rest has seen it by now, or lost it. */
+  settledIds(): Map<string, string[]> {
+    this.#settled ??= this.cache.gossip(1)
+    return this.#settled
+  }
+
   /** A heartbeat is over. */
   shift(): void {
     this.#recent = undefined
+    this.#settled = undefined
     this.cache.shift()
   }
 

@@ -81,6 +81,8 @@ export class Lab {
   readonly self = peerOf(1_000_000)
   /** All that came of the router, but for what is sent. */
   events: RouterOutput[] = []
+  /** Peers that take no messages: these wait. */
+  readonly slow = new Set<PeerId>()
   readonly #sent = new Map<PeerId, Rpc[]>()
   readonly #options: LabOptions
 
@@ -148,7 +150,8 @@ export class Lab {
       if (output.t === 'send') {
         const to = this.#sent.get(output.peer) ?? []
         this.#sent.set(output.peer, to)
-        for (let rpc = this.router.take(output.peer); rpc !== undefined; rpc = this.router.take(output.peer)) to.push(rpc)
+        const most = this.slow.has(output.peer) ? 0 : undefined
+        for (let rpc = this.router.take(output.peer, most); rpc !== undefined; rpc = this.router.take(output.peer, most)) to.push(rpc)
       } else if (output.t === 'sign') {
         this.router.handle({ t: 'signed', ticket: output.ticket, signature: new Uint8Array(64) }, this.now)
       } else if (output.t === 'verify' && this.#options.verifiesItself !== true) {
