@@ -172,7 +172,7 @@ test('without a place for peers there is a peer, and a word of why it keeps noth
         }
       }),
   )
-  await start(page, { relays: [relay.http] })
+  await start(page, { relays: [relay.http], dht: false })
   await untilHeard(page, 'error')
   expect(await errors(page)).toEqual([{ code: 'ERR_STORE', message: expect.stringContaining('the peers of earlier can not be read') }])
   expect((await page.evaluate(() => peer.peers)).length).toBe(1)

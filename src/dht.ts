@@ -20,8 +20,8 @@ export interface Dht {
   /** Where a peer is; ERR_NOT_FOUND where nobody knows. `dial` asks by itself. */
   findPeer(id: string, options?: CallOptions): Promise<FoundPeer>
   /**
-   * Tells the peers nearest to a CID that we have its content, now and every 22 hours until `unprovide` or `stop`; resolves with how many took
-   * it. Rejects with ERR_NO_ADDRESS where nobody could reach us.
+   * Tells the peers nearest to a CID that we have its content, now and every 22 hours until `unprovide`, with a persistent identity after a
+   * restart too; resolves with how many took it. Rejects with ERR_NO_ADDRESS where nobody could reach us.
    */
   provide(cid: string, options?: CallOptions): Promise<number>
   /** Resolves with whether it was provided. Others forget it within 48 hours. */

@@ -25,12 +25,14 @@ import { kadOptions } from '../src/port/dht-port.ts'
 import { dnsOverHttps } from '../src/port/dns-over-https.ts'
 import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
+import { keepRecords } from '../src/port/kad-shelf.ts'
 import type { EngineInit } from '../src/port/messages.ts'
 import { keepPeers } from '../src/port/peer-shelf.ts'
 import { rtcOverPort } from '../src/port/rtc-remote.ts'
 import { verify, x25519 } from '../src/port/web-crypto.ts'
 import { openIdentity } from '../src/store/identity.ts'
 import { peersInDatabase } from '../src/store/peers.ts'
+import { recordsInDatabase } from '../src/store/records.ts'
 import { webSocketTransport } from '../src/transports/web-socket.ts'
 import { webTransportTransport } from '../src/transports/web-transport.ts'
 import { instantiateAead } from './aead/load.ts'
@@ -100,9 +102,12 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) 
   }
   const shielded = networkKey === undefined ? {} : { shield: pnetShield(networkKey) }
   const { near, connections: limits } = options
+  const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
+  const records = options.dht && kept ? keepRecords(recordsInDatabase(options.name), fail) : undefined
   const dht =
     options.dht &&
     kadService({
+      ...(records && { shelves: records.shelves }),
       ...kadOptions(options.dht, { near: relays, bootstrap, transports }),
       namespaces,
       addressesOf: (peer) => node.peerStore.get(peer)?.addresses ?? [],
@@ -110,16 +115,18 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) 
     })
   if (dht !== undefined) services.push(dht)
   const node: Node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, gater, onEvent })
-  const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
   const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
   return {
     node,
     ping: ping.ping,
     routing: dht,
     warnings: [...(warning === undefined ? [] : [warning]), ...(peers?.warnings ?? [])],
-    started: () => peers?.started(node),
+    started() {
+      peers?.started(node)
+      if (dht !== undefined) void records?.open(dht)
+    },
     async close() {
-      await peers?.close()
+      await Promise.all([peers?.close(), records?.close()])
       release()
     },
   }

@@ -695,6 +695,10 @@ export const KAD_FIRST_REFRESH = 1_000
 /** §Content provider advertisement: how long a record of a provider counts, and how often ours are sent again. */
 export const KAD_PROVIDER_LIFE = 48 * 3_600_000
 export const KAD_REPROVIDE = 22 * 3_600_000
+/** Of what is due to be told again: so many at a time, and others after a pause; what failed, after a longer one. */
+export const KAD_REPROVIDE_BATCH = 32
+export const KAD_REPROVIDE_PAUSE = 5_000
+export const KAD_REPROVIDE_RETRY = 600_000
 /** How long a provider's addresses count (go; the specification's 30 min make every finder look the peer up). */
 export const KAD_PROVIDER_ADDRESS_LIFE = 24 * 3_600_000
 /** Records of values (go: DefaultMaxRecordAge). */
@@ -708,6 +712,9 @@ export const KAD_MAX_PROVIDERS_KEPT = 200
 export const KAD_MAX_PROVIDER_RECORDS = 100_000
 /** Of these, what one peer may bring: each needs no more than an id. */
 export const KAD_MAX_PER_PROVIDER = 20_000
+/** Changes that wait for a slow disk, and entries that are read of one: what the stores hold. */
+export const KAD_SHELF_MAX_CHANGES = 250_000
+export const KAD_SHELF_MAX_READ = KAD_MAX_RECORDS + KAD_MAX_PROVIDER_RECORDS + 10_000
 /** Stores are swept this often; what is over is not told to anybody before that either. */
 export const KAD_SWEEP = 3_600_000
 /** What we provide ourselves and look after. */

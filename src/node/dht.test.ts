@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { TabmeshError } from '../errors.ts'
 import type { FoundPeer } from '../types.ts'
@@ -115,6 +118,29 @@ describe('peer.dht', () => {
       expect(id).toBe(first.id)
       break
     }
+  })
+
+  it('of a server with a folder remembers over a restart what others gave it, and what it provides itself', async () => {
+    const name = await mkdtemp(join(tmpdir(), 'tabmesh-dht-'))
+    const options: NodePeerOptions = { listen: LISTEN, identity: 'persistent', name, dht: { mode: 'server', ...app } }
+    const cid = cidOf('kept')
+    const before = await start(options)
+    const a = await start({ listen: LISTEN, dht: app, bootstrap: [before.addresses[0] as string] })
+    expect([await a.dht.provide(cid), await a.dht.put('/app/kept', 'ok')]).toEqual([1, 1])
+    // No other server is there to be told, and it knows itself.
+    const alone = codeOf(before.dht.provide(cid))
+    expect(await before.dht.unprovide(cidOf('another'))).toBe(false)
+    await before.stop()
+    expect(await alone).toBe('ERR_STOPPED')
+    await a.stop()
+    const after = await start(options)
+    expect(after.id).toBe(before.id)
+    const b = await client(after, app)
+    expect((await all(b.dht.findProviders(cid))).map(({ id }) => id).sort()).toEqual([a.id, after.id].sort())
+    expect(Buffer.from(await b.dht.get('/app/kept')).toString()).toBe('ok')
+    expect([await after.dht.unprovide(cid), await after.dht.unprovide(cid)]).toEqual([true, false])
+    await after.stop()
+    await rm(name, { recursive: true })
   })
 
   it('says what is missing', async () => {

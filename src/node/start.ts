@@ -4,6 +4,7 @@
  *   identity ─▶ host ─▶ node (services, transports, securities, multiplexers) ─▶ listeners ─▶ started: addresses announced
  */
 
+import { join } from 'node:path'
 import { decodePrivateKey, type PrivateKey } from '../engine/codec/keys.ts'
 import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
 import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
@@ -27,6 +28,7 @@ import { parseSwarmKey, pnetShield } from '../engine/wire/pnet.ts'
 import { TabmeshError } from '../errors.ts'
 import { kadOptions } from '../port/dht-port.ts'
 import type { StartEngine } from '../port/engine-port.ts'
+import { keepRecords } from '../port/kad-shelf.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import { keepPeers } from '../port/peer-shelf.ts'
 import type { TransportOptions } from '../types.ts'
@@ -38,6 +40,8 @@ import { loadIdentity, newIdentity } from './identity.ts'
 import { isInstalled, lazyRtc } from './lazy-rtc.ts'
 import { addressesOf, closeAll, type Listener, listenOn } from './listen.ts'
 import { localPort } from './local-port.ts'
+import { recordsInFile } from './log-file.ts'
+
 import { peersInFile } from './peer-file.ts'
 import { mapPorts } from './port-mapping.ts'
 import { quicTransport } from './quic/transport.ts'
@@ -129,9 +133,13 @@ export const starter =
       gater,
     })
     services.push(...nat.services)
+    const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
+    const folder = options.identity === 'persistent' ? options.name : undefined
+    const records = options.dht && folder !== undefined ? keepRecords(recordsInFile(join(folder, 'dht')), fail) : undefined
     const dht =
       options.dht &&
       kadService({
+        ...(records && { shelves: records.shelves }),
         ...kadOptions(options.dht, { near: [...relays, ...bound], bootstrap, transports }),
         namespaces,
         addressesOf: (peer) => node.peerStore.get(peer)?.addresses ?? [],
@@ -154,8 +162,6 @@ export const starter =
         onEvent(event)
       },
     })
-    const fail = (error: TabmeshError): void => onEvent({ t: 'error', error })
-    const folder = options.identity === 'persistent' ? options.name : undefined
     const peers = folder === undefined ? undefined : await keepPeers(peersInFile(folder), node.peerStore, node.host.date, fail)
     let listeners: readonly Listener[] = []
     const mapping = portMapping
@@ -190,12 +196,13 @@ export const starter =
         nat.started(node)
         announce()
         peers?.started(node)
+        if (dht !== undefined) void records?.open(dht)
       },
       async close() {
         nat.close()
         quic.close()
         await Promise.all([closeAll(listeners), mapping?.close()])
-        await peers?.close()
+        await Promise.all([peers?.close(), records?.close()])
       },
     }
   }

@@ -3,6 +3,7 @@
  *
  *   1   identity   'ed25519' → the key (identity.ts)
  *   2   peers      peer id → bytes (peers.ts)
+ *   3   records    name → bytes (records.ts)
  *
  * It is opened for each use and closed behind it, so that nobody who upgrades or deletes it has to wait for us. One that a newer
  * version has upgraded is used as it is, as far as it has what we look for.
@@ -12,7 +13,8 @@ import { type IDBPDatabase, openDB } from 'idb'
 
 export const IDENTITY = 'identity'
 export const PEERS = 'peers'
-const stores = [IDENTITY, PEERS]
+export const RECORDS = 'records'
+const stores = [IDENTITY, PEERS, RECORDS]
 
 /** Rejects as IndexedDB does, where it is refused, full or damaged. */
 export const withDatabase = async <T>(name: string, use: (database: IDBPDatabase) => Promise<T>): Promise<T> => {

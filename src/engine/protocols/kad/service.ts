@@ -25,6 +25,7 @@ import {
   KAD_MAX_PROBES,
   KAD_PATHS,
   KAD_REFRESH_TIMEOUT,
+  KAD_REPROVIDE_PAUSE,
   KAD_SWEEP,
   KAD_TAG,
 } from '../../limits.ts'
@@ -47,13 +48,23 @@ import { type Contact, Table, type TableInput } from './table.ts'
 export const KAD = '/ipfs/kad/1.0.0'
 export const LAN_KAD = '/ipfs/lan/kad/1.0.0'
 
+/** Where what is to outlast this start is kept. */
+export interface Shelves {
+  readonly records: Shelf
+  readonly providers: Shelf
+  readonly provided: Shelf
+}
+
+/** What is on them, by the name of each entry. */
+export type Shelved = { readonly [kind in keyof Shelves]: Iterable<readonly [name: string, bytes: Uint8Array]> }
+
 export interface KadOptions {
   readonly protocol?: string
   readonly mode?: 'client' | 'server' | 'auto'
   readonly network?: Network
   /** The application's own namespaces. */
   readonly namespaces?: Readonly<Record<string, Namespace>>
-  readonly shelves?: { readonly records?: Shelf; readonly providers?: Shelf }
+  readonly shelves?: Shelves
   readonly k?: number
   readonly alpha?: number
   readonly paths?: number
@@ -73,6 +84,10 @@ export interface KadService extends Service, Omit<Operations, 'announce'> {
   readonly serving: boolean
   readonly records: RecordStore
   readonly providers: ProviderStore
+  /** Takes in what an earlier start has kept; may be called again with more of it. Not before the start. */
+  load(shelved: Partial<Shelved>): void
+  /** What is to be kept. */
+  readonly shelved: Shelved
   /** Peers in the routing table. */
   readonly peers: readonly Contact[]
   /** In `auto`: whether anybody can dial us. */
@@ -207,7 +222,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
 
   const provide: KadService['provide'] = (key, done) => {
     const cancel = announce(key, done)
-    provided.add(key, net.host.now())
+    provided.add(key, net.host.now(), net.host.date())
     scheduleProvided()
     return cancel
   }
@@ -215,8 +230,14 @@ export const kadService = (options: KadOptions = {}): KadService => {
   const scheduleProvided = (): void => {
     provideTimer()
     if (provided.size === 0 || stopped) return
-    provideTimer = net.host.after(Math.max(0, provided.deadline - net.host.now()), () => {
-      for (const key of provided.due(net.host.now())) announce(key, () => {})
+    provideTimer = net.host.after(Math.max(KAD_REPROVIDE_PAUSE, provided.deadline - net.host.now()), () => {
+      for (const key of provided.due(net.host.now(), net.host.date())) {
+        announce(key, (outcome) => {
+          if (outcome.ok) return
+          provided.failed(key, net.host.now())
+          scheduleProvided()
+        })
+      }
       scheduleProvided()
     })
   }
@@ -269,7 +290,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
       table = new Table({ self: keyOf(peerIdToBytes(net.self)), keyOf: keys.of, admit, diverse: network === 'public', k, random })
       requests = new Requests(net, protocol)
       queries = new Queries({ net, requests, table, keyOf: keys.of, admit, k, alpha, paths, tellTable: tell, complete })
-      provided = new Provided(random)
+      provided = new Provided(random, options.shelves?.provided)
       const isConnected = (peer: PeerId): boolean => net.connections(peer).length > 0
       const machine = new Server({ table, records: recordStore, providers: providerStore, k, addressesOf, admit, isConnected })
       asked = operations({
@@ -315,6 +336,16 @@ export const kadService = (options: KadOptions = {}): KadService => {
       queries.stop()
       requests.stop()
       answers?.stop()
+    },
+    load({ records: stored = [], providers = [], provided: promised = [] }) {
+      const date = net.host.date()
+      recordStore.load(stored, date)
+      providerStore.load(providers, date)
+      provided.load(promised, net.host.now(), date)
+      scheduleProvided()
+    },
+    get shelved() {
+      return { records: recordStore.entries(), providers: providerStore.entries(), provided: provided.entries() }
     },
     provide,
     unprovide: (key) => provided.delete(key),

@@ -47,6 +47,8 @@ describe('records', () => {
     before.put(key(3), Uint8Array.of(3), DATE + 999 * HOUR)
     under.entries.set('nonsense', Uint8Array.of(255, 255))
     under.entries.set('misnamed', under.entries.values().next().value as Uint8Array)
+    expect([...before.entries()].map(([name]) => name)).toEqual([...under.entries.keys()].slice(0, 3))
+    expect([...before.entries()].map(([, bytes]) => bytes)).toEqual([...under.entries.values()].slice(0, 3))
     const after = new RecordStore(under)
     after.load([...under.entries], DATE + 50 * HOUR)
     expect([after.size, under.entries.size, after.bytes]).toEqual([2, 2, before.bytes - 5])

@@ -37,7 +37,7 @@ export interface Shelf {
   delete(name: string): void
 }
 
-const noShelf: Shelf = { put: () => {}, delete: () => {} }
+export const noShelf: Shelf = { put: () => {}, delete: () => {} }
 
 export interface StoredRecord {
   readonly key: Uint8Array
@@ -54,6 +54,11 @@ export interface StoredProvider {
 
 const Record = message({ key: bytes(1), value: bytes(2), at: uint(3) })
 const Provider = message({ key: bytes(1), peer: bytes(2), addresses: repeated(bytes(3), KAD_MAX_ADDRESSES), at: uint(4) })
+
+const encodeRecord = ({ key, value, at }: StoredRecord): Uint8Array => Record.encode({ key, value, at })
+
+const encodeProvision = ({ key, peer, addresses, at }: Provision): Uint8Array =>
+  Provider.encode({ key, peer: peerIdToBytes(peer), addresses: addresses.map((each) => each.bytes), at })
 
 /** Clocks are set: what was stored in the future was stored now, or it would never be over. */
 const past = (at: number | undefined, date: number): number => Math.min(at ?? 0, date)
@@ -85,8 +90,9 @@ export class RecordStore {
     const at = Math.floor(date)
     const name = toBase64Url(key)
     this.#drop(name)
-    this.#keep(name, { key, value, at })
-    this.#shelf.put(name, Record.encode({ key, value, at }))
+    const record = { key, value, at }
+    this.#keep(name, record)
+    this.#shelf.put(name, encodeRecord(record))
   }
 
   delete(key: Uint8Array): void {
@@ -109,6 +115,11 @@ export class RecordStore {
     this.#records.clear()
     this.#bytes = 0
     for (const [name, record] of [...read, ...met].sort(([, a], [, b]) => a.at - b.at)) this.#keep(name, record)
+  }
+
+  /** All of them as a shelf has them, for one that is written anew. */
+  *entries(): Generator<readonly [name: string, bytes: Uint8Array]> {
+    for (const [name, record] of this.#records) yield [name, encodeRecord(record)]
   }
 
   sweep(date: number): void {
@@ -183,10 +194,10 @@ export class ProviderStore {
     const name = nameOf(content, peer)
     if (!this.#all.has(name) && (this.#counts.get(peer) ?? 0) >= KAD_MAX_PER_PROVIDER) return false
     const at = Math.floor(date)
-    const kept = addresses.slice(0, KAD_MAX_ADDRESSES)
+    const provision = { content, key, peer, addresses: addresses.slice(0, KAD_MAX_ADDRESSES), at }
     this.#drop(name)
-    this.#keep(name, { content, key, peer, addresses: kept, at })
-    this.#shelf.put(name, Provider.encode({ key, peer: peerIdToBytes(peer), addresses: kept.map((each) => each.bytes), at }))
+    this.#keep(name, provision)
+    this.#shelf.put(name, encodeProvision(provision))
     return true
   }
 
@@ -209,6 +220,10 @@ export class ProviderStore {
     this.#contents.clear()
     this.#counts.clear()
     for (const [name, provision] of [...read, ...met].sort(([, a], [, b]) => a.at - b.at)) this.#keep(name, provision)
+  }
+
+  *entries(): Generator<readonly [name: string, bytes: Uint8Array]> {
+    for (const [name, provision] of this.#all) yield [name, encodeProvision(provision)]
   }
 
   sweep(date: number): void {
