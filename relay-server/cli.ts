@@ -26,7 +26,7 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
   --config FILE              JSON with any of these settings: listen, announce, data, maxConnections, maxReservations,
                              reservationDuration, maxCircuits, maxCircuitsPerPeer, circuitDuration, circuitBytes, trustProxy,
                              stun, stunPort, autonat, autonatPrivate, rendezvous, maxRegistrations, maxRegistrationsPerPeer,
-                             minRegistrationDuration, listNamespaces
+                             minRegistrationDuration, listNamespaces, dht, dhtProtocol, dhtNetwork, bootstrap
   --max-reservations N       peers that are reachable through it at a time (1024)
   --max-circuits N           circuits at a time (4096)
   --circuit-duration SECONDS what one circuit may last (no limit)
@@ -35,6 +35,8 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
   --no-stun                  do not answer STUN: pages then find direct paths only on their own network, or by servers they name
   --no-autonat               do not dial peers to tell them whether they can be reached
   --no-rendezvous            do not let peers register under a name, nor find each other by it
+  --dht                      be a server of the DHT too: answer others, and keep records for them
+  --bootstrap MULTIADDR      a peer of the DHT to begin with; repeatable
   --json                     one line of JSON on stdout when it is ready, JSON lines on stderr after that
   --verbose                  logs every connection too
   --help, --version
@@ -56,6 +58,8 @@ const flags = {
   'no-stun': { type: 'boolean' },
   'no-autonat': { type: 'boolean' },
   'no-rendezvous': { type: 'boolean' },
+  dht: { type: 'boolean' },
+  bootstrap: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
@@ -81,6 +85,8 @@ const main = async (): Promise<void> => {
     stun: values['no-stun'] === true ? false : undefined,
     autonat: values['no-autonat'] === true ? false : undefined,
     rendezvous: values['no-rendezvous'] === true ? false : undefined,
+    dht: values.dht,
+    bootstrap: values.bootstrap,
   })
   const relay = await startRelay(config, (event) => logEvent(log, event, values.verbose))
   stopOnSignals(relay, log)

@@ -59,6 +59,14 @@ export interface RelayConfig {
   readonly minRegistrationDuration: number
   /** Whether to tell who asks for all names at once. */
   readonly listNamespaces: boolean
+  /** Whether to be a server of the DHT: to answer others, and keep records for them. */
+  readonly dht: boolean
+  /** Its protocol; `/ipfs/kad/1.0.0` if absent, and `/ipfs/lan/kad/1.0.0` in a `lan`. */
+  readonly dhtProtocol: string | undefined
+  /** Whose addresses count in it: by the relay's own addresses if absent. */
+  readonly dhtNetwork: 'public' | 'lan' | 'any' | undefined
+  /** Peers of the DHT to begin with. */
+  readonly bootstrap: readonly Multiaddr[]
 }
 
 /** As it stands in the file and on the command line. */
@@ -108,6 +116,16 @@ const folder: Reader<string> = (value, field) => {
   throw invalid(field, `the path of a folder is expected, not ${JSON.stringify(value)}`)
 }
 
+const protocol: Reader<string> = (value, field) => {
+  if (typeof value === 'string' && /^\/[!-~]{1,127}$/.test(value)) return value
+  throw invalid(field, `a protocol id like /ipfs/kad/1.0.0 is expected, not ${JSON.stringify(value)}`)
+}
+
+const network: Reader<'public' | 'lan' | 'any'> = (value, field) => {
+  if (value === 'public' || value === 'lan' || value === 'any') return value
+  throw invalid(field, `public, lan or any is expected, not ${JSON.stringify(value)}`)
+}
+
 /** The most of what is counted: far more than one machine carries, so larger is a slip of the keyboard. */
 const MANY = 1_000_000
 const DAY = 86_400
@@ -134,6 +152,10 @@ const readers: { readonly [field in keyof RelayConfig]: Reader<RelayConfig[field
   maxRegistrationsPerPeer: whole(1, MANY),
   minRegistrationDuration: whole(1, DAY),
   listNamespaces: flag,
+  dht: flag,
+  dhtProtocol: protocol,
+  dhtNetwork: network,
+  bootstrap: addresses,
 }
 
 const defaults: RelayConfig = {
@@ -160,6 +182,10 @@ const defaults: RelayConfig = {
   maxRegistrationsPerPeer: RENDEZVOUS_MAX_PER_PEER,
   minRegistrationDuration: RENDEZVOUS_MIN_TTL,
   listNamespaces: true,
+  dht: false,
+  dhtProtocol: undefined,
+  dhtNetwork: undefined,
+  bootstrap: [],
 }
 
 /** One complete configuration out of settings, the later ones winning. Throws ERR_INVALID_ARGUMENT naming the field. */

@@ -1,7 +1,7 @@
 /**
  * The relay: a node that lends its address to peers that have none, and its HTTP side.
  *
- *   startRelay ─▶ identity ─▶ node (identify, ping, relay, STUN's place, AutoNAT's server, rendezvous) ─▶ listeners ─▶ ready ── stop() ─▶ draining ─▶ stopped
+ *   startRelay ─▶ identity ─▶ node (identify, ping, relay, STUN's place, AutoNAT's server, rendezvous, the DHT) ─▶ listeners ─▶ ready ── stop() ─▶ draining ─▶ stopped
  *
  * Draining: no new connections; every connection gets a go-away and then WebSocket close 1001; what has not gone by then
  * is dropped. Within STOP_TIMEOUT and WS_CLOSE_TIMEOUT it is over.
@@ -31,6 +31,7 @@ import { tlsSecurity } from '../src/node/tls/security.ts'
 import { wsTransport } from '../src/node/ws-dialer.ts'
 import { listenWs, type WsListener } from '../src/node/ws-listener.ts'
 import type { RelayConfig } from './config.ts'
+import { type RelayDht, relayDht } from './dht.ts'
 import { answerHttp, type RelayStatus } from './http.ts'
 import { type StunServer, startStun } from './stun.ts'
 
@@ -70,10 +71,13 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   const stranger = nodeStranger({ transports: [tcpTransport(), wsTransport()], quic: true, gater })
   const autonat = config.autonat ? [autonatServer({ stranger, allowPrivate: config.autonatPrivate })] : []
   const rendezvous = config.rendezvous ? [rendezvousOf(config).service] : []
+  // Only a server of the DHT dials: those in its table.
+  const transports = config.dht ? [tcpTransport(), wsTransport()] : []
+  let dht: RelayDht | undefined
   const node = new Node({
     host: nodeHost(key),
     services: [identifyService(), pingService(), server.service, ...(config.stun ? [directory] : []), ...autonat, ...rendezvous],
-    transports: [],
+    transports,
     securities: [tlsSecurity(key)],
     // After a restart all peers come back at once: as many may be in the middle of their handshake as may be connected.
     limits: { max: config.maxConnections, maxIncomingPending: config.maxConnections, maxWindow: RELAY_MAX_WINDOW },
@@ -98,7 +102,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     for (const listener of listeners) listener.stopAccepting()
     await new Promise<void>((done) => node.stop(done))
     stranger.close()
-    await Promise.all([...listeners, ...stun].map((each) => each.close()))
+    await Promise.all([...listeners, ...stun, ...(dht === undefined ? [] : [dht])].map((each) => each.close()))
   }
   try {
     for (const address of config.listen) {
@@ -121,6 +125,15 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
   const announced =
     config.announce.length > 0 ? config.announce.map((each) => withoutPeerId(each) ?? each) : bound.flatMap(reachableAddresses)
   node.announce('listen', announced)
+  dht = relayDht(
+    config,
+    announced,
+    transports,
+    () => node,
+    (error) => onEvent({ t: 'error', error }),
+  )
+  if (dht !== undefined) node.mount(dht.service)
+  dht?.started()
   addresses = announced.map((address) => encapsulate(address, `/p2p/${node.self}`).text)
   const http = httpUrl(bound[0] as Multiaddr)
   const published = config.announce.map(httpUrl).find((each) => each !== '')
