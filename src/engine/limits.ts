@@ -457,6 +457,8 @@ export const SIGNALING_MAX_LIVE = 16
 // ── WebRTC in Node ───────────────────────────────────────────────────────────────────────────────────────────────
 /** Names among a remote's candidates that are looked up: a page has one `.local` name for each of its networks. */
 export const RTC_MAX_NAMES = 8
+/** Node's candidates wait for the answer to their offer for so long at most: a relay's round trip, or what nobody minds. */
+export const RTC_HOLD_CANDIDATES = 300
 /**
  * Messages of one connection that come without a pause in which all were taken. A fifth of a second's work: at 16 KiB each it is
  * 1 GiB, so only who sends very small ones gets there.
@@ -830,6 +832,10 @@ export const DCUTR_EXCHANGE_TIMEOUT = 10_000
 export const DCUTR_REVERSAL_TIMEOUT = 5_000
 /** One attempt: SYNs go at once and after 1 and 3 s, and then a handshake. js gives 5 s, go 10. */
 export const DCUTR_PUNCH_TIMEOUT = 5_000
+/** Of an attempt that is not the last: eight round trips, this at least. */
+export const DCUTR_PUNCH_BRIEF = 2_000
+/** By which B's second knock is late: what is on its way arrives first. */
+export const DCUTR_LATE = 200
 /** Where a knock was refused (the other side was not there yet), it is repeated after this long, so often. */
 export const DCUTR_REDIAL = 200
 export const DCUTR_MAX_REDIALS = 8

@@ -80,7 +80,7 @@ class Door {
   readonly #port: LocalPort
   readonly #guests = new Set<Guest>()
   #servers: Server[] = []
-  #reopening: NodeJS.Immediate | undefined
+  #reopening = false
 
   constructor(port: LocalPort) {
     this.#port = port
@@ -101,6 +101,7 @@ class Door {
     const target = tcpTarget(address)
     let socket: Socket | undefined
     let timer: NodeJS.Timeout | undefined
+    let soon: NodeJS.Immediate | undefined
     let over = target === undefined
     let tries = 0
     const go = (): void => {
@@ -121,32 +122,42 @@ class Door {
         // The remote's own connection is there already, or the port can't be had: then another way in may still work.
         const late = isPortsFault(error)
         over = late || tries > DCUTR_MAX_REDIALS
-        if (!over) timer = setTimeout(go, DCUTR_REDIAL * (0.5 + Math.random()))
+        if (!over) timer = setTimeout(begin, DCUTR_REDIAL * (0.5 + Math.random()))
       }
       trying.on('error', failed)
     }
-    go()
+    // Whoever has come by now is let in first: a listener that closes turns away who waits at it.
+    const begin = (): void => {
+      soon = setImmediate(go)
+    }
+    begin()
     return () => {
       if (over) return
       over = true
       clearTimeout(timer)
+      clearImmediate(soon)
       socket?.destroy()
     }
   }
 
-  /** Lets sockets be bound to the port in this turn of the event loop (`connect` binds before the next one). Whether there is a port. */
+  /** Lets sockets be bound to the port in this turn of the event loop: `connect` does so in the next tick, and the listener is back after that. */
   #standAside(): boolean {
     this.#close()
-    this.#reopening = setImmediate(() => {
-      this.#reopening = undefined
-      this.#open()
-    })
+    if (!this.#reopening) {
+      this.#reopening = true
+      process.nextTick(() =>
+        process.nextTick(() => {
+          this.#reopening = false
+          this.#open()
+        }),
+      )
+    }
     return this.#port.number !== undefined
   }
 
   #open(): void {
     const { number: port } = this.#port
-    if (this.#servers.length > 0 || this.#reopening !== undefined || this.#guests.size === 0 || port === undefined) return
+    if (this.#servers.length > 0 || this.#reopening || this.#guests.size === 0 || port === undefined) return
     for (const host of ['0.0.0.0', '::']) {
       const server = createServer(tcpSocketOptions, (socket) => this.#answer(socket))
       // There may be no IPv6, or somebody else at the port by now: then only who is knocked at gets in.
@@ -157,8 +168,6 @@ class Door {
   }
 
   #close(): void {
-    clearImmediate(this.#reopening)
-    this.#reopening = undefined
     for (const server of this.#servers.splice(0)) server.close()
   }
 

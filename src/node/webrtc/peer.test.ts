@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest'
-import { RTC_MAX_BURST, RTC_MAX_INBOUND, RTC_MAX_NAMES } from '../../engine/limits.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { RTC_HOLD_CANDIDATES, RTC_MAX_BURST, RTC_MAX_INBOUND, RTC_MAX_NAMES } from '../../engine/limits.ts'
 import { directAnswer } from '../../engine/protocols/webrtc-direct/sdp.ts'
 import type { Channel } from '../../engine/wire/channel.ts'
 import { type Binding, type NativeChannel, type NativeConnection, outside, QUEUE_TURN } from './binding.ts'
@@ -118,17 +118,40 @@ const turns = async (count: number): Promise<void> => {
 const sdp = directAnswer({ host: '192.0.2.1', family: 4, port: 9, fingerprint: new Uint8Array(32) }, 'u'.repeat(24))
 
 describe('a peer connection of node-datachannel', () => {
-  it('tells its description before its candidates, and not inside of the call', async () => {
+  it('tells an offer without candidates, and those once its answer is there; nothing of it inside of a call', async () => {
     const { peer, native, heard, configurations } = scene()
+    native.localDescription = () => ({ type: 'offer', sdp: 'v=0\r\na=candidate:1 1 UDP 1 192.0.2.2 4000 typ host\r\na=mid:0\r\n' })
     peer.makeOffer()
     expect(heard).toEqual([])
     await turn()
     native.candidate('a=candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host', '0')
-    expect(heard).toEqual([
-      'description our description',
-      '{"candidate":"candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host","sdpMid":"0","sdpMLineIndex":0}',
-    ])
+    await turn()
+    expect(heard).toEqual(['description v=0\r\na=mid:0\r\n'])
+    peer.setAnswer(sdp)
+    expect(heard).toHaveLength(1)
+    await turn()
+    expect(heard.slice(1)).toEqual(['{"candidate":"candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host","sdpMid":"0","sdpMLineIndex":0}'])
     expect(configurations).toMatchObject([{ iceServers: [{ hostname: 'stun.example', port: 3478 }] }])
+  })
+
+  it('does not wait long for the answer, and an answerer not at all', async () => {
+    vi.useFakeTimers()
+    try {
+      const { peer, native, heard } = scene()
+      peer.makeOffer()
+      native.candidate('a=candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host', '0')
+      await vi.advanceTimersByTimeAsync(RTC_HOLD_CANDIDATES - 1)
+      expect(heard).toEqual(['description our description'])
+      await vi.advanceTimersByTimeAsync(1)
+      expect(heard).toHaveLength(2)
+    } finally {
+      vi.useRealTimers()
+    }
+    const { peer, native, heard } = scene()
+    peer.makeAnswer(sdp)
+    await turn()
+    native.candidate('a=candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host', '0')
+    expect(heard).toHaveLength(2)
   })
 
   it('hears of channels before states, and of messages before the close', () => {

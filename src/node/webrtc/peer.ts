@@ -14,12 +14,16 @@
  * but a turn in which fewer than QUEUE_TURN came has emptied the queue. After RTC_MAX_BURST messages without such a turn the
  * connection has failed.
  *
+ * Candidates of an offer are told when its answer is there, or RTC_HOLD_CANDIDATES later. libdatachannel would otherwise hear from
+ * an answerer that is near before it knows of the answer: then it drops the first message of DTLS, which is repeated a second later, or begins
+ * the handshake before it has stored the fingerprint to compare with, and fails.
+ *
  * Bounds: RTC_MAX_INBOUND channels, and the `init` one, that the remote opened before anybody attached; RTC_MAX_NAMES names
  * among its candidates are looked up, each in a thread of the library's.
  */
 
 import { isIP } from 'node:net'
-import { RTC_MAX_BURST, RTC_MAX_INBOUND, RTC_MAX_NAMES, RTC_MAX_RECEIVED } from '../../engine/limits.ts'
+import { RTC_HOLD_CANDIDATES, RTC_MAX_BURST, RTC_MAX_INBOUND, RTC_MAX_NAMES, RTC_MAX_RECEIVED } from '../../engine/limits.ts'
 import { checkDataOnly, credentialsOfSdp, parseFingerprint } from '../../engine/protocols/webrtc-direct/sdp.ts'
 import type { RtcPeer, RtcSignals } from '../../engine/protocols/webrtc-signaling/rtc.ts'
 import { type Channel, closedChannel } from '../../engine/wire/channel.ts'
@@ -70,6 +74,9 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   #up = false
   #closed = false
   #names = 0
+  /** What is kept back until the answer is there, and what ends that. */
+  #held: string[] | undefined
+  #holding: NodeJS.Timeout | undefined
   /** Messages ever, since the last turn, and since the last turn that emptied the queue. */
   #messages = 0
   #arrived = 0
@@ -90,6 +97,8 @@ export class NativePeer implements RtcPeer, ChannelOwner {
       this.#keep(native.createDataChannel(INIT_LABEL), false).attach(deaf)
       this.#gate = this.#makeGate(native)
       native.setLocalDescription('offer')
+      this.#held = []
+      this.#holding = setTimeout(() => this.#tellHeld(), RTC_HOLD_CANDIDATES)
       this.#describe(native)
     })
   }
@@ -138,7 +147,10 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   }
 
   setAnswer(answer: string): void {
-    this.#step(() => this.#native?.setRemoteDescription(this.#check(answer), 'answer'))
+    this.#step(() => {
+      this.#native?.setRemoteDescription(this.#check(answer), 'answer')
+      this.#tellHeld()
+    })
   }
 
   addCandidate(json: string): void {
@@ -235,16 +247,32 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   }
 
   #describe(native: NativeConnection): void {
-    const { sdp } = native.localDescription() ?? { sdp: '' }
+    const lines = native.localDescription()?.sdp.split('\r\n') ?? []
+    // Candidates that are there already come again below.
+    const sdp = lines.filter((line) => !/^a=(candidate:|end-of-candidates)/.test(line)).join('\r\n')
     queueMicrotask(() => {
       if (!this.#closed) this.#signals.onDescription(sdp)
     })
     // Candidates come from now on, on stacks of their own.
     native.onLocalCandidate(
       outside((candidate, sdpMid) => {
-        if (!this.#closed) this.#signals.onCandidate(JSON.stringify({ candidate: candidate.replace(/^a=/, ''), sdpMid, sdpMLineIndex: 0 }))
+        if (this.#closed) return
+        const json = JSON.stringify({ candidate: candidate.replace(/^a=/, ''), sdpMid, sdpMLineIndex: 0 })
+        if (this.#held !== undefined) this.#held.push(json)
+        else this.#signals.onCandidate(json)
       }),
     )
+  }
+
+  #tellHeld(): void {
+    clearTimeout(this.#holding)
+    const held = this.#held ?? []
+    this.#held = undefined
+    // Not inside of a call of the engine's.
+    for (const json of held)
+      queueMicrotask(() => {
+        if (!this.#closed) this.#signals.onCandidate(json)
+      })
   }
 
   #step(step: () => void): void {
@@ -327,6 +355,7 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 
   #closeNative(): void {
     const fault = gone()
+    clearTimeout(this.#holding)
     for (const channel of [...this.#channels]) channel.drop(fault)
     this.#native?.close()
     this.#native = undefined

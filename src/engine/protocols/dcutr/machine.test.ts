@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TabmeshError } from '../../../errors.ts'
 import { type Multiaddr, parseMultiaddr } from '../../codec/multiaddr.ts'
-import { DCUTR_EXCHANGE_TIMEOUT, DCUTR_PUNCH_TIMEOUT } from '../../limits.ts'
+import { DCUTR_EXCHANGE_TIMEOUT, DCUTR_LATE, DCUTR_PUNCH_BRIEF, DCUTR_PUNCH_TIMEOUT } from '../../limits.ts'
 import { property } from '../../testing/property.ts'
 import { Dcutr, type DcutrInput } from './machine.ts'
 import type { HolePunch } from './messages.ts'
@@ -51,18 +51,23 @@ describe('the side that calls', () => {
   it('tries three times, each with a round trip of its own, the last time as the client', () => {
     const { machine, feed } = play('caller')
     let now = 0
+    const waits: number[] = []
     const attempt = (rtt: number): string[] => {
       now += rtt
       const said = feed({ t: 'said', message: connect }, now)
-      now += rtt / 2
-      said.push(...feed({ t: 'tick' }, now))
-      now += DCUTR_PUNCH_TIMEOUT
-      return [...said, ...feed({ t: 'tick' }, now)]
+      for (let step = 0; step < 2; step += 1) {
+        waits.push((machine.deadline as number) - now)
+        now = machine.deadline as number
+        said.push(...feed({ t: 'tick' }, now))
+      }
+      return said
     }
     expect(attempt(1_000)).toEqual(['SYNC', 'finish', 'ready as server', 'punch', 'rest', 'open', 'CONNECT'])
     expect(attempt(10)).toEqual(['SYNC', 'finish', 'ready as server', 'punch', 'rest', 'open', 'CONNECT'])
     expect(attempt(10)).toEqual(['SYNC', 'finish', 'ready as client', 'punch', 'rest', 'over ERR_UNREACHABLE'])
     expect(machine.over).toBe(true)
+    // Half a round trip, then eight of them; the second knock is late.
+    expect(waits).toEqual([500, DCUTR_PUNCH_TIMEOUT, 5 + DCUTR_LATE, DCUTR_PUNCH_BRIEF, 5, DCUTR_PUNCH_TIMEOUT])
   })
 
   it.each([

@@ -5,13 +5,16 @@
  *
  *     calling ── CONNECT ──▶ counting ── half a round trip ──▶ punching ── direct ──▶ over
  *        ▲ says CONNECT         says SYNC, is ready for            │
- *        │                      the other side's coming            │ DCUTR_PUNCH_TIMEOUT
+ *        │                      the other side's coming            │ eight round trips
  *        └──────────────── DCUTR_ATTEMPTS in all ──────────────────┘ ──▶ over, with a fault
  *
  *   Answerer, who dialled through the relay ("A"):
  *
  *     called ── CONNECT ──▶ waiting ── SYNC ──▶ punching ── direct, or DCUTR_PUNCH_TIMEOUT ──▶ over
  *                says CONNECT
+ *
+ * In the second attempt B knocks DCUTR_LATE later. Where B's door needs no punching (no NAT, or a port that is forwarded), knocks that cross can
+ * spoil each other: each finds the other's port taken, or a listener that has stood aside. Where there is a NAT, A's knock meets B's when TCP repeats it.
  *
  * Whatever comes in another order is a fault of the remote. What is said on the connection that comes of it is said as if A had dialled: A is the
  * client. In its last attempt B is the client, as in go: older peers have the roles the other way round, and a peer that can't be
@@ -22,7 +25,7 @@
 
 import { remoteFault, TabmeshError } from '../../../errors.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
-import { DCUTR_ATTEMPTS, DCUTR_EXCHANGE_TIMEOUT, DCUTR_PUNCH_TIMEOUT } from '../../limits.ts'
+import { DCUTR_ATTEMPTS, DCUTR_EXCHANGE_TIMEOUT, DCUTR_LATE, DCUTR_PUNCH_BRIEF, DCUTR_PUNCH_TIMEOUT } from '../../limits.ts'
 import type { HolePunch } from './messages.ts'
 
 /** For the security and the multiplexer of what comes of it. */
@@ -68,6 +71,8 @@ export class Dcutr {
   #attempt = 1
   #saidAt: number
   #theirs: readonly Multiaddr[] = []
+  /** How long an attempt that is not the last may take: the handshakes need some four round trips, and the relay's is no shorter. */
+  #patience = DCUTR_PUNCH_TIMEOUT
   /** When it wants a tick; undefined when it is over. */
   deadline: number | undefined
 
@@ -136,7 +141,9 @@ export class Dcutr {
     this.#emit({ t: 'finish' })
     this.#emit({ t: 'ready', addresses: this.#theirs, role: this.#attempt === DCUTR_ATTEMPTS ? 'client' : 'server' })
     this.#state = 'counting'
-    this.deadline = now + (now - this.#saidAt) / 2
+    const roundTrip = now - this.#saidAt
+    this.#patience = Math.min(DCUTR_PUNCH_TIMEOUT, Math.max(DCUTR_PUNCH_BRIEF, 8 * roundTrip))
+    this.deadline = now + roundTrip / 2 + (this.#attempt === 2 ? DCUTR_LATE : 0)
   }
 
   #expire(now: number): void {
@@ -162,7 +169,7 @@ export class Dcutr {
 
   #punch(now: number): void {
     this.#state = 'punching'
-    this.deadline = now + DCUTR_PUNCH_TIMEOUT
+    this.deadline = now + (this.#caller && this.#attempt < DCUTR_ATTEMPTS ? this.#patience : DCUTR_PUNCH_TIMEOUT)
     this.#emit({ t: 'punch' })
   }
 

@@ -218,6 +218,15 @@ describe('two peers behind NATs, and a relay', () => {
     }
   })
 
+  it('one that begins to speak it later is called then, as go does once it knows where it is seen', () => {
+    const { world, nats, a, b, circuit } = scene(12, { a: { speaks: false } })
+    dial(world, a, circuit)
+    world.run(10_000)
+    expect([nats.log, isDirect(a, b)()]).toEqual([[], false])
+    a.node.mount(dcutrService({ scopeOf, puncher: nats.puncher(A), ping: pingService().ping }))
+    expect(world.run(5_000, () => isDirect(a, b)() && isDirect(b, a)())).toBe(true)
+  })
+
   it('nothing is left when a peer is hung up on or stops meanwhile', () => {
     const { world, nats, a, b, circuit } = scene(8)
     nats.blocked = true

@@ -76,6 +76,8 @@ export const dcutrService = ({ puncher, scopeOf, ping, after }: DcutrServiceOpti
   const live = new Map<PeerId, Session>()
   /** Relayed connections that had their turn: once is enough, however often the remote introduces itself. */
   const tried = new WeakSet<Connection>()
+  /** Those of them that no hole could be punched for yet: go speaks the protocol only once it knows where it is seen from outside, and so must we. */
+  const lacking = new Set<Connection>()
 
   const directTo = (peer: PeerId): Connection | undefined => net.connections(peer).find((each) => each.direct && each.status === 'open')
 
@@ -206,10 +208,20 @@ export const dcutrService = ({ puncher, scopeOf, ping, after }: DcutrServiceOpti
     return net.dial({ peer, addresses }, (outcome) => outcome.ok || done(), { timeout: DCUTR_REVERSAL_TIMEOUT, background: true })
   }
 
+  /** As soon as both sides can. */
+  const punch = (circuit: Connection): void => {
+    const own = circuit.identified?.protocols.includes(DCUTR) === true ? ownAddresses(circuit) : []
+    if (own.length === 0) return void lacking.add(circuit)
+    lacking.delete(circuit)
+    run(circuit, own)
+  }
+
   const consider = (circuit: Connection): void => {
     const { remotePeer: peer, identified } = circuit
     if (circuit.direct || circuit.direction !== 'inbound' || circuit.status !== 'open' || identified === undefined) return
-    if (tried.has(circuit) || directTo(peer) !== undefined || live.has(peer) || live.size >= DCUTR_MAX_LIVE) return
+    if ((tried.has(circuit) && !lacking.has(circuit)) || directTo(peer) !== undefined || live.has(peer) || live.size >= DCUTR_MAX_LIVE)
+      return
+    if (lacking.has(circuit)) return punch(circuit)
     tried.add(circuit)
     let cancel: Cancel = () => {}
     const session: Session = {
@@ -226,8 +238,7 @@ export const dcutrService = ({ puncher, scopeOf, ping, after }: DcutrServiceOpti
       cancel = reverse(circuit, () => {
         if (live.get(peer) !== session) return
         live.delete(peer)
-        const own = circuit.identified?.protocols.includes(DCUTR) === true ? ownAddresses(circuit) : []
-        if (own.length > 0 && circuit.status === 'open') run(circuit, own)
+        if (circuit.status === 'open') punch(circuit)
       })
     }
     const waits = after !== undefined && identified.protocols.includes(after) && net.protocols(circuit.limited).includes(after)
@@ -260,7 +271,15 @@ export const dcutrService = ({ puncher, scopeOf, ping, after }: DcutrServiceOpti
       run(connection, own, stream)
     },
 
-    onIdentify: consider,
+    onIdentify(connection) {
+      consider(connection)
+      // It may have told where we are seen from.
+      if (connection.direct) for (const each of [...lacking]) consider(each)
+    },
+
+    onDisconnect(connection) {
+      lacking.delete(connection)
+    },
 
     onConnection(connection) {
       // Data channels are proved by who made them.
@@ -278,6 +297,7 @@ export const dcutrService = ({ puncher, scopeOf, ping, after }: DcutrServiceOpti
       if (!online) return
       for (const each of net.connections()) {
         tried.delete(each)
+        lacking.delete(each)
         consider(each)
       }
     },
