@@ -19,6 +19,7 @@ export { type ErrorCode, TabmeshError } from './errors.ts'
 export type { Peer, PeerStoreView, StreamHandler } from './peer.ts'
 export type { PeerStream } from './peer-stream.ts'
 export type { Pubsub } from './pubsub.ts'
+export type { Room } from './room.ts'
 export type * from './types.ts'
 
 /**

@@ -11,13 +11,16 @@ import { ControlClient } from './port/control.ts'
 import { decide } from './port/gates.ts'
 import type { EngineEvent, EngineOptions, EngineStarted, GateQuestion, NetworkNews } from './port/messages.ts'
 import type { Judges } from './port/namespaces.ts'
+import type { RoomJoined } from './port/room-records.ts'
 import { Pubsub } from './pubsub.ts'
+import { encodePresence, Room } from './room.ts'
 import type {
   CallOptions,
   ConnectionInfo,
   FetchLookup,
   Gater,
   HandleOptions,
+  JoinOptions,
   KnownPeer,
   LogEntry,
   Metrics,
@@ -86,6 +89,7 @@ export class Peer extends EventTarget {
   readonly #lookups = new Map<string, FetchLookup>()
   /** Those that are not over: a port does not tell when the engine at its other end is gone. */
   readonly #streams = new Set<PeerStream>()
+  readonly #rooms = new Set<Room>()
   readonly #onStopped: () => void
   readonly #dht: DhtPort
   #addresses: readonly string[] = []
@@ -277,6 +281,35 @@ export class Peer extends EventTarget {
     return this.#control.run('perf', { target, upload, download }, signal, { longest: (upload + download) / SLOWEST })
   }
 
+  /**
+   * Joins a room: finds its members by the relays of this peer, connects with them, directly where that works and through a relay until then, and
+   * tells each what all others say. Resolves when those who are there have been met, or after six seconds. With a `password` nobody else learns
+   * the room's name, who is in it, or what is said.
+   *
+   * Rejects with ERR_INVALID_ARGUMENT for a name of over 200 bytes and for a room that this peer is in; ERR_UNSUPPORTED without `pubsub`.
+   */
+  async join<P = unknown>(name: string, { password, presence, signal }: JoinOptions<P> = {}): Promise<Room<P>> {
+    const args = { name: String(name), password, presence: encodePresence(presence) }
+    const discard = ({ id }: RoomJoined): void => void this.#control.run('leaveRoom', id).catch(() => {})
+    const joined = await this.#control.run('joinRoom', args, signal, { discard })
+    const room: Room<P> = new Room<P>(args.name, presence, joined, {
+      control: this.#control,
+      connection: (peer) => this.#bestConnection(peer),
+      onLeft: () => this.#rooms.delete(room as Room),
+    })
+    this.#rooms.add(room as Room)
+    return room
+  }
+
+  /** A direct one, if there is one. */
+  #bestConnection(peer: string): ConnectionInfo | undefined {
+    let best: ConnectionInfo | undefined
+    for (const each of this.#connections.values()) {
+      if (each.remotePeer === peer && (best === undefined || best.transport === 'relay')) best = each
+    }
+    return best
+  }
+
   async metrics(): Promise<Metrics> {
     return this.#control.run('metrics', undefined)
   }
@@ -315,6 +348,8 @@ export class Peer extends EventTarget {
     this.#control.die(error)
     for (const stream of this.#streams) stream.abort(error)
     this.pubsub.end(error)
+    for (const room of this.#rooms) room.end(error)
+    this.#rooms.clear()
     this.#engine.events.close()
     this.#engine.end()
     this.#onStopped()

@@ -8,10 +8,11 @@
  */
 
 import { fromUtf8, utf8 } from './engine/codec/bytes.ts'
-import { GOSSIP_MAX_DATA, PUBSUB_MAX_STRANGERS, PUBSUB_MAX_WAITING, PUBSUB_TASK } from './engine/limits.ts'
+import { GOSSIP_MAX_DATA, PUBSUB_MAX_STRANGERS, PUBSUB_MAX_WAITING } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
 import type { ControlClient } from './port/control.ts'
-import { type Batch, Lane, Records } from './port/lane.ts'
+import { Lane, type Records } from './port/lane.ts'
+import { LaneReader } from './port/lane-reader.ts'
 import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, VERDICT, verdicts } from './port/pubsub-records.ts'
 import type {
   GossipsubOptions,
@@ -71,11 +72,7 @@ export class Pubsub extends EventTarget {
   #pairs = 0
   readonly #publications = new Map<number, Publication>()
   #tickets = 0
-  /** What came and was not told yet. */
-  readonly #batches: Batch[] = []
-  #reading: Records | undefined
-  #working = false
-  #again: MessageChannel | undefined
+  #reader: LaneReader | undefined
   #over: TabmeshError | undefined
 
   /** Made by the peer. */
@@ -86,10 +83,13 @@ export class Pubsub extends EventTarget {
       this.#over = new TabmeshError('ERR_UNSUPPORTED', 'this peer was started with `pubsub: false`')
       return
     }
-    this.#lane = new Lane(owner.port, (batch) => {
-      this.#batches.push(batch)
-      if (!this.#working) this.#work()
-    })
+    const lane = new Lane(owner.port, (batch) => reader.push(batch))
+    const reader = new LaneReader(
+      (records) => this.#read(records),
+      () => lane.done(),
+    )
+    this.#lane = lane
+    this.#reader = reader
   }
 
   /** Topics that this peer is in. */
@@ -188,8 +188,7 @@ export class Pubsub extends EventTarget {
     if (this.#over !== undefined) return
     this.#over = error
     this.#lane?.close()
-    this.#again?.port1.close()
-    this.#batches.length = 0
+    this.#reader?.end()
     this.#subscriptions.clear()
     this.#subscribers.clear()
     for (const { promise, reject } of this.#publications.values()) {
@@ -203,35 +202,6 @@ export class Pubsub extends EventTarget {
   #check(topic: string): void {
     if (this.#over !== undefined) throw this.#over
     if (typeof topic !== 'string') throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a topic is a string')
-  }
-
-  /** Tells what came, for as long as a task may take; the rest in the next one. */
-  #work(): void {
-    const until = performance.now() + PUBSUB_TASK
-    this.#working = true
-    while (this.#over === undefined) {
-      const [batch] = this.#batches
-      if (batch === undefined) break
-      this.#reading ??= new Records(batch)
-      while (this.#reading.more) {
-        this.#read(this.#reading)
-        if (this.#over !== undefined) return
-        if (performance.now() >= until) return this.#later()
-      }
-      this.#reading = undefined
-      this.#batches.shift()
-      this.#lane?.done()
-    }
-    this.#working = false
-  }
-
-  /** In the next task: by a message of its own, for timers of a page that nobody looks at wait a second or more. */
-  #later(): void {
-    if (this.#again === undefined) {
-      this.#again = new MessageChannel()
-      this.#again.port1.onmessage = () => this.#work()
-    }
-    this.#again.port2.postMessage(0)
   }
 
   #read(records: Records): void {

@@ -383,6 +383,54 @@ export interface PubsubEvents {
   'subscription:change': { peer: string; topic: string; subscribed: boolean }
 }
 
+export interface JoinOptions<P = unknown> extends CallOptions {
+  /**
+   * Makes the room end-to-end private: its topic, its namespace at relays and the key of all that is said in it are derived from name and password.
+   * Who has another password is in another room. Hashing takes some 300 ms, in the engine.
+   */
+  password?: string
+  /** What members are told of this one from the start: see `room.presence`. */
+  presence?: P
+}
+
+/** A member of a room, as it is now. */
+export interface RoomPeer<P = unknown> {
+  /** Whether there is a connection with it that no relay carries. */
+  readonly direct: boolean
+  /** What carries the connection; undefined where there is none of our own: others pass on what is said. */
+  readonly transport: TransportName | undefined
+  /** Milliseconds, once measured. */
+  readonly rtt: number | undefined
+  /** What it tells of itself; undefined where it tells nothing. */
+  readonly presence: P | undefined
+}
+
+export interface RoomMessage {
+  readonly from: string
+  readonly data: Uint8Array
+  /** Whether it was sent to this peer only, by `sendTo`. */
+  readonly private: boolean
+  /** `data` as UTF-8. */
+  text(): string
+}
+
+/** What happens in a room, in the `detail` of the event of that name. */
+export interface RoomEvents<P = unknown> {
+  /**
+   * Something that another member said. What one member says to all comes in the order in which it did, each message once; and so does what it says
+   * to this peer alone, beside that. What is lost on the way is asked for again; only what can't be had within five seconds is left out.
+   */
+  message: RoomMessage
+  join: { peer: string; presence: P | undefined }
+  /**
+   * `'left'` by its own word, or `'lost'`: it closed its page, sleeps or has no network. That shows within some seconds where its connections break, and
+   * after 30 seconds in any case (later in rooms of more than 50 members).
+   */
+  leave: { peer: string; reason: 'left' | 'lost' }
+  /** A member has changed what it tells of itself. Of several changes within a moment only the last one is told. */
+  presence: { peer: string; presence: P | undefined }
+}
+
 /** Whether others can dial us without a relay, as far as they have said (AutoNAT). */
 export type Reachability = 'public' | 'private' | 'unknown'
 

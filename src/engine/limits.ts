@@ -978,6 +978,8 @@ export const ROOM_REOPEN_MIN = 100
 export const ROOM_REOPEN_TRIES = 6
 /** From `join` to its answer: the relays have told who is there, and those have been met. */
 export const ROOM_JOIN_TIMEOUT = 6_000
+/** So long the answers of all of several relays are waited for; then one is enough. */
+export const ROOM_JOIN_PATIENCE = 1_500
 /** Those who were found and are not met in this time are not waited for. */
 export const ROOM_MEET_TIMEOUT = 3_000
 /** Seconds that a registration lives: so long a page that died is still found. */
@@ -985,5 +987,3 @@ export const ROOM_TTL = 120
 /** Dials for members at a time, and those found who wait for one. */
 export const ROOM_MAX_DIALS = 4
 export const ROOM_MAX_FOUND = 1_000
-/** Messages of the application are handed to gossip while so few wait there for their signatures or for the slowest member. */
-export const ROOM_MAX_BACKLOG = 256

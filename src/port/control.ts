@@ -31,7 +31,9 @@ const keepCodes = (): void => {
 }
 keepCodes()
 
-export interface RunOptions {
+export interface RunOptions<R = never> {
+  /** The command was given up, and has its result all the same: what to do with that. */
+  readonly discard?: (result: R) => void
   /** Milliseconds that the command takes by itself, at most, where that is long. */
   readonly longest?: number
   /** What of the arguments is handed over and not copied. */
@@ -62,7 +64,7 @@ export class ControlClient {
     name: N,
     args: Commands[N]['args'],
     signal?: AbortSignal,
-    { longest = 0, transfer: handedOver }: RunOptions = {},
+    { longest = 0, transfer: handedOver, discard = closePort }: RunOptions<Commands[N]['result']> = {},
   ): Promise<Commands[N]['result']> {
     if (this.#dead !== undefined) return Promise.reject(this.#dead)
     if (signal?.aborted === true) return Promise.reject(signal.reason)
@@ -117,7 +119,7 @@ export class ControlClient {
 }
 
 /** A result that comes after its call was given up: a stream in it would stay open with nobody at its end. */
-const discard = (result: unknown): void => {
+const closePort = (result: unknown): void => {
   const port = (result as { port?: unknown } | undefined)?.port
   if (port instanceof MessagePort) new Pipe(port).abort(new TabmeshError('ERR_STREAM_CLOSED', 'the call was given up'))
 }

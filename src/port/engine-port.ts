@@ -4,7 +4,7 @@
  * Runs beside the engine, in the worker or inline; the page's end is ../peer.ts.
  */
 
-import { type Multiaddr, parseMultiaddr } from '../engine/codec/multiaddr.ts'
+import { type Multiaddr, parseMultiaddr, peerIdOf } from '../engine/codec/multiaddr.ts'
 import { parsePeerId } from '../engine/codec/peer-id.ts'
 import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
 import type { Connection } from '../engine/net/connection.ts'
@@ -28,6 +28,8 @@ import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { askAboutRecords, type PageNamespaces } from './namespaces.ts'
 import { Pipe } from './pipe.ts'
 import { type PubsubPort, pubsubPort } from './pubsub-port.ts'
+import { placeOf } from './room-key.ts'
+import { type RoomsPort, roomsPort } from './rooms-port.ts'
 
 /** What a host makes of the options: a node that has not been started, its ping, and what to do once it is stopped. */
 export interface Engine {
@@ -83,6 +85,7 @@ export const serveEngine = (
     return given
   }
   let pubsub: PubsubPort | undefined
+  let rooms: RoomsPort | undefined
   /** Relays where we hold a slot, or held one. */
   const reserved = new Set<string>()
   const told = reporter(tell)
@@ -94,6 +97,12 @@ export const serveEngine = (
     running()
     if (pubsub === undefined) throw new TabmeshError('ERR_UNSUPPORTED', 'this peer was started with `pubsub: false`')
     return pubsub
+  }
+
+  const lounge = (): RoomsPort => {
+    running()
+    if (rooms === undefined) throw new TabmeshError('ERR_UNSUPPORTED', 'rooms need `pubsub`, and that its messages are signed')
+    return rooms
   }
 
   const commands: Commander = {
@@ -114,6 +123,12 @@ export const serveEngine = (
           const relays = options.relays.map(relayUrlToMultiaddr)
           const fail = (error: TabmeshError): void => report({ t: 'error', error })
           pubsub = pubsubPort(lane.port1, node, { settings: options.pubsub, messageId, relays, reserved, fail })
+          if (options.pubsub.signing !== 'StrictNoSign') {
+            const places = new Set(relays.map((relay) => peerIdOf(relay) ?? relay.text)).size
+            const { service, isOurs } = pubsub
+            rooms = roomsPort(node, { pubsub: service, isOurs, relays: Math.min(places, options.reservations ?? places) })
+            pubsub.rooms = rooms
+          }
         }
         started.started?.()
         for (const warning of warnings) report({ t: 'error', error: warning })
@@ -152,10 +167,14 @@ export const serveEngine = (
       engine = undefined
       asked.clear()
       if (stopping === undefined) resolve(undefined)
-      stopping?.node.stop(() => {
-        pubsub?.close()
-        Promise.resolve(stopping.close()).then(() => resolve(undefined), reject)
-      })
+      const close = (): void => {
+        stopping?.node.stop(() => {
+          pubsub?.close()
+          Promise.resolve(stopping.close()).then(() => resolve(undefined), reject)
+        })
+      }
+      if (rooms === undefined) close()
+      else rooms.close(close)
       return undefined
     },
     dial: (target, resolve, reject) =>
@@ -277,6 +296,30 @@ export const serveEngine = (
     },
     directPeer({ id, on }, resolve) {
       mesh().direct(parsePeerId(id), on)
+      resolve(undefined)
+      return undefined
+    },
+    joinRoom({ name, password, presence }, resolve, reject) {
+      const joining = lounge()
+      let leave: (() => void) | undefined
+      let wanted = true
+      placeOf(name, password)
+        .then((place) => {
+          if (!wanted) return
+          running()
+          leave = joining.join(place, presence, (joined) => {
+            leave = undefined
+            resolve(joined, [joined.port])
+          })
+        })
+        .catch(reject)
+      return () => {
+        wanted = false
+        leave?.()
+      }
+    },
+    leaveRoom(id, resolve) {
+      lounge().leave(id)
       resolve(undefined)
       return undefined
     },

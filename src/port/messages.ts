@@ -6,6 +6,7 @@
  *   page ◀─ RTCPeerConnection calls and news (one MessagePort) ▶ engine
  *   page ◀─ data, credit (one MessagePort for each stream) ───▶ engine
  *   page ◀─ messages of pubsub, in batches (one lane) ────────▶ engine
+ *   page ◀─ what happens in a room (one lane for each) ───────▶ engine
  *
  * The identity key never crosses, unless the application itself handed it in.
  */
@@ -26,6 +27,7 @@ import type {
 } from '../types.ts'
 import type { DhtCommands, DhtEvent, EngineDht } from './dht-messages.ts'
 import type { PubsubSettings } from './pubsub-records.ts'
+import type { RoomJoined } from './room-records.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -113,6 +115,9 @@ export interface Commands extends DhtCommands {
   pubsub: { args: undefined; result: PubsubState }
   scorePeer: { args: { id: string; value: number }; result: undefined }
   directPeer: { args: { id: string; on: boolean }; result: undefined }
+  /** Joins a room; `presence` is JSON. */
+  joinRoom: { args: { name: string; password: string | undefined; presence: Uint8Array | undefined }; result: RoomJoined }
+  leaveRoom: { args: number; result: undefined }
   /** What the page saw of the network. */
   network: { args: NetworkNews; result: undefined }
   metrics: { args: undefined; result: Metrics }

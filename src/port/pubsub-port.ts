@@ -26,8 +26,20 @@ import type { MessageIdFunction, MessageVerdict, PubsubState } from '../types.ts
 import { type Batch, Lane, Records } from './lane.ts'
 import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, verdicts } from './pubsub-records.ts'
 
+/** Topics that are not the application's own: what comes there is not told to the page. */
+export interface TopicsOfRooms {
+  isTopic(topic: string): boolean
+  subscribed(peer: PeerId, topic: string): void
+  /** What comes there has to wait. */
+  readonly holds: boolean
+}
+
 export interface PubsubPort {
   readonly service: GossipsubService
+  /** Whether a peer is a relay of the application, or one where a slot is held. */
+  isOurs(relay: PeerId): boolean
+  /** From now on these are another's. */
+  rooms: TopicsOfRooms | undefined
   /** Joins the topic; with `validated` the page decides on its messages. Throws ERR_INVALID_ARGUMENT. */
   subscribe(topic: string, validated: boolean): void
   unsubscribe(topic: string): void
@@ -81,6 +93,7 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   let heardAt = host.now()
   let dropped = 0
 
+  const ofRoom = (topic: string): boolean => ours.rooms?.isTopic(topic) === true
   const full = (): boolean => lane.waiting >= PUBSUB_MAX_UNHEARD
   const deaf = (): boolean => host.now() - heardAt >= PUBSUB_DEAF
 
@@ -116,6 +129,7 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   }
 
   const changed = (peer: PeerId, topic: string, subscribed: boolean): void => {
+    if (ofRoom(topic)) return subscribed ? ours.rooms?.subscribed(peer, topic) : undefined
     const peers = changes.get(topic) ?? new Map<PeerId, boolean>()
     // The first one of this turn sees to all of them.
     if (changes.size === 0) host.defer(tellChanges)
@@ -202,12 +216,12 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     if (!full()) service.resume()
   })
 
-  const ours = new Set(options.relays.map((relay) => withoutPeerId(relay)?.text ?? ''))
+  const named = new Set(options.relays.map((relay) => withoutPeerId(relay)?.text ?? ''))
   const isOurs = (relay: PeerId): boolean =>
     options.reserved.has(relay) ||
     options.relays.some((each) => peerIdOf(each) === relay) ||
     // A relay of which only the URL was given.
-    node.connections(relay).some(({ remoteAddr }) => ours.has(withoutPeerId(remoteAddr)?.text ?? ' '))
+    node.connections(relay).some(({ remoteAddr }) => named.has(withoutPeerId(remoteAddr)?.text ?? ' '))
 
   const service = gossipsubService({
     params: settings.params,
@@ -217,9 +231,9 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     direct,
     addressesOf: (peer) => places.get(peer) ?? [],
     overLimited: isOurs,
-    takes: () => !full() || deaf(),
+    takes: () => (!full() || deaf()) && ours.rooms?.holds !== true,
     onMessage(message, from) {
-      if (!tells()) return
+      if (ofRoom(message.topic) || !tells()) return
       lane.begin(MESSAGE, message.raw.length + 64)
       writeMessage(message, from)
     },
@@ -233,9 +247,12 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   }
   for (const peer of direct) node.tag(peer, DIRECT, MOST)
 
-  return {
+  const ours: PubsubPort = {
     service,
+    isOurs,
+    rooms: undefined,
     subscribe(topic, validated) {
+      if (ofRoom(topic)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'this is the topic of a room that was joined')
       // First, so that none goes around it.
       service.validate(topic, validated ? ask : undefined)
       try {
@@ -247,6 +264,7 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       for (const peer of service.peers(topic)) changed(peer, topic, true)
     },
     unsubscribe(topic) {
+      if (ofRoom(topic)) return
       service.leave(topic)
       service.validate(topic, undefined)
     },
@@ -261,6 +279,7 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       lane.close()
     },
   }
+  return ours
 }
 
 const DIRECT = 'pubsub direct'

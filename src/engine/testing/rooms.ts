@@ -72,7 +72,7 @@ export class Lounge {
         if (subscribed) rooms.subscribed(peer, topic)
       },
     })
-    const rooms = roomsService({ pubsub, rendezvous, relays: () => ({ known: [relay.node.self], count: 1 }), point: RENDEZVOUS })
+    const rooms = roomsService({ pubsub, rendezvous, isOurs: (peer) => peer === relay.node.self, relays: 1, point: RENDEZVOUS })
     let asleep = false
     let missed: (() => void)[] = []
     const node = world.node((host) => {

@@ -42,7 +42,10 @@ export interface FinderOwner {
 
 interface Point {
   readonly watch: { look(): void; stop(): void }
-  readonly giveUp: Cancel
+  giveUp: Cancel
+  /** It has told who was there when we came. */
+  looked: boolean
+  /** And who was there when we were registered: nobody has come unnoticed. */
   answered: boolean
 }
 
@@ -57,11 +60,13 @@ export class Finder {
     this.#owner = owner
   }
 
-  /** Points that have answered, of all. */
+  /** Points that have told all, and those that have told what they knew at first. */
   get answered(): number {
-    let count = 0
-    for (const { answered } of this.#points.values()) if (answered) count += 1
-    return count
+    return [...this.#points.values()].filter(({ answered }) => answered).length
+  }
+
+  get looked(): number {
+    return [...this.#points.values()].filter(({ looked }) => looked).length
   }
 
   /** Nobody is being dialled. */
@@ -73,22 +78,29 @@ export class Finder {
   add(at: PeerId): void {
     if (this.#stopped || this.#points.has(at)) return
     const { rendezvous, namespace } = this.#owner
-    const answer = (): void => {
-      if (point.answered) return
-      point.answered = true
-      this.#owner.onSettled()
+    const look = (last: boolean): void => {
+      point.giveUp()
+      point.giveUp = rendezvous.discover(at, namespace, {}, (outcome) => {
+        if (outcome.ok) this.found(outcome.value.peers)
+        point.looked = true
+        if (last || !outcome.ok) point.answered = true
+        this.#owner.onSettled()
+      })
     }
-    const giveUp = rendezvous.discover(at, namespace, {}, (outcome) => {
-      if (outcome.ok) this.found(outcome.value.peers)
-      answer()
-    })
     const watch = rendezvous.watch(at, namespace, { onFound: (peers) => this.found(peers) })
-    const point: Point = { watch, giveUp, answered: false }
+    const point: Point = { watch, giveUp: () => {}, looked: false, answered: false }
     this.#points.set(at, point)
+    look(false)
     rendezvous.register(at, namespace, {
       ttl: ROOM_TTL,
       onChange: ({ t }) => {
-        if (t === 'registered') watch.look()
+        if (t === 'registered') {
+          if (point.answered) watch.look()
+          else look(true)
+        } else if (t === 'failed') {
+          point.answered = true
+          this.#owner.onSettled()
+        }
       },
     })
   }

@@ -15,6 +15,7 @@ import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
 import {
   ROOM_CROWD,
+  ROOM_JOIN_PATIENCE,
   ROOM_JOIN_TIMEOUT,
   ROOM_LINKS,
   ROOM_MAX_MESSAGE,
@@ -35,7 +36,8 @@ import { Voice } from './voice.ts'
 
 /** What a room needs of gossipsub. */
 export interface Pubsub {
-  publish(topic: string, data: Uint8Array): unknown
+  /** `done` hears when it is on its way, or can't be signed. */
+  publish(topic: string, data: Uint8Array, done?: () => void): unknown
   /** Peers of ours that are in the topic. */
   peers(topic: string): readonly PeerId[]
 }
@@ -86,6 +88,7 @@ export class Room {
   readonly #waits = new Set<Cancel>()
   #timer: { readonly at: number; readonly cancel: Cancel } | undefined
   #ready = false
+  #patient = true
   #holds = false
   #handling = false
   #left = false
@@ -126,6 +129,10 @@ export class Room {
   start(): void {
     const { host } = this.#owner.net
     for (const peer of this.#owner.pubsub.peers(this.place.topic)) this.#meet(peer)
+    this.#wait(ROOM_JOIN_PATIENCE, () => {
+      this.#patient = false
+      this.#settled()
+    })
     this.#wait(ROOM_JOIN_TIMEOUT, () => this.#becomeReady())
     host.defer(() => this.#settled())
     this.#run(undefined)
@@ -133,13 +140,14 @@ export class Room {
 
   // ── the application ────────────────────────────────────────────────────────────────────────────────────────
 
-  /** To all members. Throws ERR_INVALID_ARGUMENT. */
-  send(data: Uint8Array): void {
+  /** To all members; `done` hears when it is on its way. Throws ERR_INVALID_ARGUMENT. */
+  send(data: Uint8Array, done?: () => void): void {
     checkSize(data)
     let at = 0
     do {
       const end = Math.min(data.length, at + ROOM_MAX_PART)
-      this.#publish({ t: 'message', data: data.subarray(at, end), begins: at === 0, ends: end === data.length })
+      const ends = end === data.length
+      this.#publish({ t: 'message', data: data.subarray(at, end), begins: at === 0, ends }, ends ? done : undefined)
       at = end
     } while (at < data.length)
   }
@@ -366,7 +374,10 @@ export class Room {
 
   #settled(): void {
     if (this.#ready || this.#left) return
-    if (this.#finder.answered >= this.#owner.points && this.#finder.quiet && this.#unmet.size === 0) this.#becomeReady()
+    const { points } = this.#owner
+    // A relay that is away, or that gives us no slot, keeps nobody waiting for long where one has told who is there.
+    const told = this.#patient ? this.#finder.answered >= points : this.#finder.looked >= Math.min(points, 1)
+    if (told && this.#finder.quiet && this.#unmet.size === 0) this.#becomeReady()
   }
 
   #becomeReady(): void {
@@ -386,13 +397,13 @@ export class Room {
     return encodeWord({ t: 'hello', life: this.#life, next, first, interval: this.#voice.interval(this.#members.size), presence })
   }
 
-  #publish(body: Body): void {
+  #publish(body: Body, done?: () => void): void {
     if (this.#left) return
     const { number, body: plain } = this.#voice.say(body)
     const { topic } = this.place
     const { pubsub } = this.#owner
     const head = headOf(this.#life, number)
-    pubsub.publish(topic, encodePublished(head, this.#seal.seal(number, plain, head)))
+    pubsub.publish(topic, encodePublished(head, this.#seal.seal(number, plain, head)), done)
     // At once, where gossip has no stream yet, or may not have one.
     const reached = pubsub.peers(topic)
     for (const [peer, link] of this.#links) {

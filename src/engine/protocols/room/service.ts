@@ -42,8 +42,10 @@ export interface RoomsPubsub extends Pubsub {
 export interface RoomsOptions {
   readonly pubsub: RoomsPubsub
   readonly rendezvous: Rendezvous
-  /** The relays that we were told to use: known ones, and how many there are. */
-  relays(): { readonly known: readonly PeerId[]; readonly count: number }
+  /** Whether a peer is a relay that we were told to use. */
+  isOurs(relay: PeerId): boolean
+  /** How many of those there are. */
+  readonly relays: number
   /** The protocol that tells a rendezvous point. */
   readonly point: string
 }
@@ -63,7 +65,7 @@ export interface RoomsService extends Service {
 const MAX_PREAMBLE = 256
 
 export const roomsService = (options: RoomsOptions): RoomsService => {
-  const { pubsub, rendezvous, relays, point } = options
+  const { pubsub, rendezvous, isOurs, relays, point } = options
   const rooms = new Map<string, Room>()
   let net: Net
 
@@ -71,11 +73,14 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
     if (!limited) return true
     const relay = relayOf(remoteAddr)?.relay
     const peer = relay === undefined ? undefined : peerIdOf(relay)
-    return peer !== undefined && relays().known.includes(peer)
+    return peer !== undefined && isOurs(peer)
   }
 
+  /** Relays of ours that we are connected with, and that are rendezvous points. */
   const points = (): PeerId[] =>
-    relays().known.filter((peer) => net.connections(peer).some(({ identified }) => identified?.protocols.includes(point) === true))
+    net
+      .connections()
+      .flatMap(({ remotePeer, identified }) => (identified?.protocols.includes(point) && isOurs(remotePeer) ? [remotePeer] : []))
 
   const byTag = (tag: Uint8Array): Room | undefined => {
     const text = hex(tag)
@@ -146,9 +151,7 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
         pubsub,
         rendezvous,
         allows,
-        get points() {
-          return relays().count
-        },
+        points: relays,
         onEvent,
       })
       pubsub.join(place.topic)

@@ -1,0 +1,265 @@
+/**
+ * The engine's end of rooms: the service, the rendezvous client that finds their members, and a lane for each room between it and the page
+ * (../room.ts). Both services are mounted when the first room is joined.
+ *
+ *   page ── SEND ──▶ queue ── while gossip's backlog is low ──▶ room          room ── message, join, leave, presence ──▶ the lane ──▶ page
+ *
+ * Nothing piles up on the page: over PUBSUB_MAX_UNHEARD bytes no more is read from members, and so they wait too. A page that gives no sign of life for
+ * PUBSUB_DEAF ms holds up nobody: what is said in the room is dropped then, but for what is said to it alone.
+ *
+ * Bounds: those, and ROOM_MAX_ROOMS. What the page sends is bounded there.
+ */
+
+import { type PeerId, parsePeerId } from '../engine/codec/peer-id.ts'
+import type { Cancel } from '../engine/host.ts'
+import { PUBSUB_BACKLOG, PUBSUB_DEAF, PUBSUB_MAX_UNHEARD, PUBSUB_RETRY } from '../engine/limits.ts'
+import type { Node } from '../engine/net/node.ts'
+import type { GossipsubService } from '../engine/protocols/gossipsub/service.ts'
+import { type RendezvousClient, rendezvousClient } from '../engine/protocols/rendezvous/client.ts'
+import { RENDEZVOUS } from '../engine/protocols/rendezvous/messages.ts'
+import type { Place } from '../engine/protocols/room/place.ts'
+import type { Room, RoomEvent } from '../engine/protocols/room/room.ts'
+import { type RoomsService, roomsService } from '../engine/protocols/room/service.ts'
+import { deflateError, TabmeshError } from '../errors.ts'
+import { type Batch, Lane, Records } from './lane.ts'
+import type { TopicsOfRooms } from './pubsub-port.ts'
+import { JOIN, LEAVE, MESSAGE, PRESENCE, REFUSED, type RoomJoined, SEND, SEND_TO, SENT } from './room-records.ts'
+
+export interface RoomsPort extends TopicsOfRooms {
+  /** `joined` is called when those who are there have been met. Throws ERR_INVALID_ARGUMENT. The returned function leaves again. */
+  join(place: Place, presence: Uint8Array | undefined, joined: (room: RoomJoined) => void): Cancel
+  leave(id: number): void
+  /** Leaves all; `done` is called when relays and members have heard of it, or soon after. */
+  close(done: () => void): void
+}
+
+export interface RoomsPortOptions {
+  readonly pubsub: GossipsubService
+  isOurs(relay: PeerId): boolean
+  /** Relays that there will be. */
+  readonly relays: number
+}
+
+interface Entry {
+  readonly room: Room
+  readonly lane: RoomLane
+}
+
+export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptions): RoomsPort => {
+  const entries = new Map<number, Entry>()
+  let count = 0
+  let services: { readonly rooms: RoomsService; readonly rendezvous: RendezvousClient } | undefined
+
+  const mounted = (): RoomsService => {
+    if (services === undefined) {
+      const rendezvous = rendezvousClient({
+        learn: (found) => {
+          node.peerStore.certify(found.peer, found, node.host.date())
+        },
+      })
+      const rooms = roomsService({ pubsub, rendezvous, isOurs, relays, point: RENDEZVOUS })
+      node.mount(rendezvous)
+      node.mount(rooms)
+      services = { rooms, rendezvous }
+    }
+    return services.rooms
+  }
+
+  const leave = (id: number): void => {
+    const entry = entries.get(id)
+    if (entry === undefined) return
+    entries.delete(id)
+    services?.rooms.leave(entry.room)
+    entry.lane.close()
+  }
+
+  return {
+    isTopic: (topic) => services?.rooms.isTopic(topic) === true,
+    subscribed: (peer, topic) => services?.rooms.subscribed(peer, topic),
+    get holds() {
+      for (const { lane } of entries.values()) if (lane.holds) return true
+      return false
+    },
+    join(place, presence, joined) {
+      const rooms = mounted()
+      const { port1, port2 } = new MessageChannel()
+      const id = ++count
+      const lane: RoomLane = new RoomLane(port1, node, pubsub, () => {
+        room.holds = lane.holds
+        pubsub.resume()
+      })
+      let room: Room
+      try {
+        room = rooms.join(place, (event) => {
+          if (event.t === 'ready') joined({ id, port: port2, members: lane.begin() })
+          else lane.tell(event)
+          if (lane.holds) room.holds = true
+        })
+      } catch (error) {
+        lane.close()
+        throw error
+      }
+      lane.room = room
+      entries.set(id, { room, lane })
+      if (presence !== undefined) room.tellPresence(presence)
+      return () => leave(id)
+    },
+    leave,
+    close(done) {
+      for (const id of [...entries.keys()]) leave(id)
+      if (services === undefined) done()
+      else services.rendezvous.leave(done)
+    },
+  }
+}
+
+interface Message {
+  readonly ticket: number
+  readonly to: string | undefined
+  readonly data: Uint8Array
+  /** Of its batch. */
+  last: boolean
+}
+
+/** The lane of one room. */
+class RoomLane {
+  room: Room | undefined
+  readonly #node: Node
+  readonly #pubsub: GossipsubService
+  readonly #lane: Lane
+  /** Until the page has the room, who is there is only noted. */
+  #members: Map<PeerId, Uint8Array | undefined> | undefined = new Map()
+  #heardAt: number
+  #queue: Message[] = []
+  #at = 0
+  #retry: Cancel | undefined
+  #pumping = false
+  #closed = false
+
+  constructor(port: MessagePort, node: Node, pubsub: GossipsubService, onSpace: () => void) {
+    this.#node = node
+    this.#pubsub = pubsub
+    this.#heardAt = node.host.now()
+    this.#lane = new Lane(
+      port,
+      (batch) => this.#take(batch),
+      () => {
+        this.#heardAt = node.host.now()
+        onSpace()
+      },
+    )
+  }
+
+  get #full(): boolean {
+    return this.#lane.waiting >= PUBSUB_MAX_UNHEARD
+  }
+
+  get #deaf(): boolean {
+    return this.#node.host.now() - this.#heardAt >= PUBSUB_DEAF
+  }
+
+  /** What comes has to wait. */
+  get holds(): boolean {
+    return this.#full && !this.#deaf
+  }
+
+  /** The page gets the room: who is there. */
+  begin(): [PeerId, Uint8Array | undefined][] {
+    const members = [...(this.#members ?? [])]
+    this.#members = undefined
+    return members
+  }
+
+  tell(event: Exclude<RoomEvent, { t: 'ready' }>): void {
+    if (this.#closed) return
+    const lane = this.#lane
+    if (lane.open) this.#heardAt = this.#node.host.now()
+    const { t, peer } = event
+    if (t === 'message') {
+      if (this.#full && this.#deaf && !event.private) return
+      lane.begin(MESSAGE, event.data.length + 16)
+      lane.text(peer)
+      lane.u32(event.private ? 1 : 0)
+      return lane.bytes(event.data)
+    }
+    if (this.#members !== undefined) {
+      if (t === 'leave') this.#members.delete(peer)
+      else this.#members.set(peer, event.presence)
+      return
+    }
+    lane.begin(t === 'join' ? JOIN : t === 'leave' ? LEAVE : PRESENCE, 64)
+    lane.text(peer)
+    if (t === 'leave') lane.u32(event.reason === 'left' ? 1 : 0)
+    else lane.bytes(event.presence ?? none)
+  }
+
+  #take(batch: Batch): void {
+    const records = new Records(batch)
+    let last: Message | undefined
+    while (records.more) {
+      const kind = records.next()
+      if (kind === SEND || kind === SEND_TO) {
+        const ticket = records.u32()
+        const to = kind === SEND_TO ? records.text() : undefined
+        last = { ticket, to, data: records.bytes(), last: false }
+        this.#queue.push(last)
+      } else {
+        const presence = records.bytes()
+        try {
+          this.room?.tellPresence(presence.length === 0 ? undefined : presence.slice())
+        } catch {
+          // The page has checked its size.
+        }
+      }
+    }
+    if (last === undefined) this.#lane.done()
+    else last.last = true
+    this.#pump()
+  }
+
+  /** Sends until the backlog is high; goes on when a message is on its way, and looks again after a while. */
+  #pump(): void {
+    if (this.#pumping || this.#closed) return
+    this.#pumping = true
+    this.#retry?.()
+    this.#retry = undefined
+    while (this.#at < this.#queue.length && this.#pubsub.backlog < PUBSUB_BACKLOG) {
+      const message = this.#queue[this.#at++] as Message
+      this.#send(message)
+      if (message.last) this.#lane.done()
+    }
+    this.#pumping = false
+    if (this.#at < this.#queue.length) {
+      this.#retry = this.#node.host.after(PUBSUB_RETRY, () => this.#pump())
+    } else {
+      this.#queue = []
+      this.#at = 0
+    }
+  }
+
+  #send({ ticket, to, data }: Message): void {
+    const sent = (fault?: unknown): void => {
+      if (this.#closed) return
+      const lane = this.#lane
+      lane.begin(fault === undefined ? SENT : REFUSED, 16)
+      lane.u32(ticket)
+      if (fault !== undefined) lane.utf8(JSON.stringify(deflateError(fault)))
+      if (this.#queue.length > 0) this.#pump()
+    }
+    try {
+      if (this.room === undefined) throw new TabmeshError('ERR_STOPPED', 'the room was left')
+      if (to === undefined) this.room.send(data, () => sent())
+      else this.room.sendTo(parsePeerId(to), data, sent)
+    } catch (error) {
+      sent(error)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#retry?.()
+    this.#lane.close()
+  }
+}
+
+const none = new Uint8Array(0)
