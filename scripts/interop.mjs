@@ -25,6 +25,7 @@ import { dcutr } from '../e2e/interop/dcutr.mjs'
 import { openLab, within } from '../e2e/interop/lab.mjs'
 import { limits } from '../e2e/interop/limits.mjs'
 import { cells, LINES, pairName } from '../e2e/interop/matrix.mjs'
+import { pubsub } from '../e2e/interop/pubsub.mjs'
 import { refusals } from '../e2e/interop/refusals.mjs'
 import { relayed } from '../e2e/interop/relayed.mjs'
 import { rendezvous } from '../e2e/interop/rendezvous.mjs'
@@ -69,7 +70,7 @@ const pairs = new Map(
     .filter(([name]) => isWanted(`matrix ${name}`)),
 )
 /** @type {Scenario[]} */
-const scenarios = Object.entries({ services, relay: relayed, dcutr, webrtc: webRtc, limits, refusals, autonat, rendezvous })
+const scenarios = Object.entries({ services, relay: relayed, dcutr, webrtc: webRtc, limits, refusals, autonat, rendezvous, pubsub })
   .flatMap(([group, cases]) => cases.map((one) => ({ ...one, group })))
   .filter(({ group, name }) => isWanted(`${group} ${name}`))
 

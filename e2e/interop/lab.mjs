@@ -55,10 +55,23 @@ const SLACK = 5_000
  *   identify: (target: string) => Promise<any>,
  *   known: (peerId: string) => Promise<any>,
  *   event: (type: string, options?: { timeout?: number }) => Promise<any>,
+ *   join: (topic: string) => Promise<unknown>,
+ *   leave: (topic: string) => Promise<unknown>,
+ *   publish: (topic: string, data: Uint8Array) => Promise<unknown>,
+ *   messages: (topic: string, options?: { count?: number, timeout?: number }) => Promise<Heard[]>,
+ *   subscribers: (topic: string) => Promise<string[]>,
+ *   mesh: (topic: string) => Promise<string[]>,
+ *   burst: (topic: string, options: { count: number, bytes: number, rate: number, timeout?: number }) => Promise<number>,
+ *   tally: (topic: string) => Promise<import('../peers/js/series.mjs').Tally>,
+ *   scores: () => Promise<Record<string, number>>,
+ *   traffic: () => Promise<Record<string, number>>,
  *   log: () => Promise<string>,
  *   stop: () => Promise<unknown>,
  * }} Side
- * `identify` is theirs, `known` and `event` are ours; go-libp2p and the page of js-libp2p have no `fetch`.
+ * `identify` and `traffic` are theirs, `known` and `event` are ours; go-libp2p and the page of js-libp2p have no `fetch`, the latter no pubsub
+ * either (`join` to `traffic`), and go-libp2p no `scores`.
+ *
+ * @typedef {{ from: string, seqno: Uint8Array, data: Uint8Array }} Heard
  */
 
 /**
@@ -176,7 +189,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
   /** @type {{ health: OurRelay['health'], stop: () => Promise<void> }[]} */
   const relays = []
 
-  /** @param {Side} side */
+  /** @template {Side} S @param {S} side @returns {S} */
   const add = (side) => {
     sides.push(side)
     return side
@@ -226,6 +239,9 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
       const side = add({
         ...peer,
         kind: 'our node',
+        publish: (topic, data) => peer.publish(topic, [...data]),
+        messages: async (...args) => (await peer.messages(...args)).map(heard),
+        traffic: unsupported,
         addresses: async () => peer.addresses(),
         connections: async () => peer.connections(),
         identify: unsupported,
@@ -262,6 +278,16 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
           fetch: (...args) => call('fetch', ...args),
           known: (id) => call('known', id),
           event: (...args) => call('event', ...args),
+          join: (topic) => call('join', topic),
+          leave: (topic) => call('leave', topic),
+          publish: (topic, data) => call('publish', topic, [...data]),
+          messages: async (...args) => (await call('messages', ...args)).map(heard),
+          subscribers: (topic) => call('subscribers', topic),
+          mesh: (topic) => call('mesh', topic),
+          burst: (...args) => call('burst', ...args),
+          tally: (topic) => call('tally', topic),
+          scores: () => call('scores'),
+          traffic: unsupported,
           log: async () => [await log(), ...(await call('told').catch(() => []))].join('\n').trim(),
           stop: () => call('stop').finally(() => context.close()),
         })
@@ -296,6 +322,7 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
           fetch: unsupported,
           known: unsupported,
           event: unsupported,
+          ...noPubsub,
           log,
           stop: () => call('stop').finally(() => context.close()),
         })
@@ -355,6 +382,7 @@ const goNode = async (options) => {
     ...peer,
     kind: 'go',
     addresses: peer.currentAddresses,
+    scores: unsupported,
     fetch: unsupported,
     event: unsupported,
     log: async () => peer.stderr.slice(-4000),
@@ -362,6 +390,22 @@ const goNode = async (options) => {
 }
 
 const unsupported = () => Promise.reject(new Error('this kind of peer does not offer that'))
+
+const noPubsub = {
+  join: unsupported,
+  leave: unsupported,
+  publish: unsupported,
+  messages: unsupported,
+  subscribers: unsupported,
+  mesh: unsupported,
+  burst: unsupported,
+  tally: unsupported,
+  scores: unsupported,
+  traffic: unsupported,
+}
+
+/** Bytes cross the border of our peers as plain arrays. @param {import('./our-rooms.mjs').PlainMessage} message @returns {Heard} */
+const heard = ({ from, seqno, data }) => ({ from, seqno: Uint8Array.from(seqno), data: Uint8Array.from(data) })
 
 /** @param {{ method: string, args: unknown[] }} call @returns {any} */
 const evaluateCall = ({ method, args }) => /** @type {any} */ (globalThis).call(method, args)

@@ -2,6 +2,7 @@
 // public API of tabmesh and nothing else.
 
 import { ECHO, FETCH_NOTHING, FETCH_PREFIX, seededBytes, sha256 } from '../peers/js/protocols.mjs'
+import { roomsOf } from './our-rooms.mjs'
 
 /** One write. */
 const BLOCK = 64 * 1024
@@ -30,6 +31,7 @@ export const startOurPeer = async (createPeer, options) => {
   await peer.handleFetch(FETCH_PREFIX, (key) => (key === FETCH_NOTHING ? undefined : key))
 
   return {
+    ...roomsOf(peer),
     peerId: peer.id,
     addresses: () => peer.addresses,
     /** Milliseconds, and what `peer.dial` says. @param {string} target @param {CallOptions} [options] */
@@ -49,6 +51,13 @@ export const startOurPeer = async (createPeer, options) => {
       const value = await peer.fetch(target, key, { signal: AbortSignal.timeout(timeout) })
       return value === undefined ? null : new TextDecoder().decode(value)
     },
+    /** Opens a stream, writes this and leaves it open. @param {string} target @param {string} protocol @param {number[]} data @param {CallOptions} [options] */
+    async write(target, protocol, data, { timeout = TIMEOUT } = {}) {
+      const stream = await peer.openStream(target, protocol, { signal: AbortSignal.timeout(timeout) })
+      await stream.writable.getWriter().write(Uint8Array.from(data))
+    },
+    /** Takes streams of a protocol, and reads them to no end. @param {string} protocol */
+    sink: (protocol) => peer.handle(protocol, (stream) => stream.readable.pipeTo(new WritableStream())),
     connections: () => peer.connections,
     /** What the peer store knows. @param {string} id */
     known: (id) => peer.peerStore.get(id),

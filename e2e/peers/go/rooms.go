@@ -15,7 +15,8 @@ import (
 // How many messages gossipsub holds for a topic before it drops; they are taken from there at once.
 const undelivered = 4096
 
-// How many it holds of its own, and for each peer, before it drops: the default is 32 each, which a burst is over at once.
+// How many wait to be checked, and for each peer, before it drops them: the default is 32, which a machine with more peers than cores is over
+// soon. What is dropped within a mesh is never asked for again.
 const unsent = 1024
 
 // Gossipsub, and what came in each topic until it is asked for.

@@ -13,8 +13,11 @@ import (
 //
 // A message is text, `<peer id> <number> ` and dots up to its length.
 
-// A turn of a burst.
-const turn = 5 * time.Millisecond
+// A turn of a burst, and how many messages go in one at most: a peer that was kept waiting has much to catch up on.
+const (
+	turn      = 5 * time.Millisecond
+	mostATurn = 4
+)
 
 var ofSeries = regexp.MustCompile(`^(\S+) (\d+) \.*$`)
 
@@ -69,7 +72,7 @@ func publishSeries(ctx context.Context, from string, count, bytes int, rate floa
 	ticks := time.NewTicker(turn)
 	defer ticks.Stop()
 	for n := 0; n < count; {
-		due := min(count, int((time.Since(began)+turn).Seconds()*rate)+1)
+		due := min(count, n+mostATurn, int((time.Since(began)+turn).Seconds()*rate)+1)
 		for ; n < due; n++ {
 			if err := publish(seriesMessage(from, n, bytes)); err != nil {
 				return 0, err

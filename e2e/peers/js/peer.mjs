@@ -102,6 +102,8 @@ const node = await createLibp2p({
   connectionGater: { denyDialMultiaddr: () => false },
   // all peers of a test share one address; the default is 5 connections a second from each
   connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 1000 },
+  // its pings wait behind the messages that it has to check, and a busy machine is no reason to leave
+  ...(rooms && { connectionMonitor: { abortConnectionOnPingFailure: false } }),
   services: {
     // One more than its default of one: it asks by itself when it connects, and the command may come at the same time.
     identify: identify({ maxOutboundStreams: 2 }),

@@ -8,8 +8,9 @@
  * @typedef {{ senders: Record<string, Heard>, wrong: number }} Tally `wrong`: messages whose text names another sender than they have
  */
 
-/** A turn of a burst, in milliseconds. */
+/** A turn of a burst, in milliseconds, and how many messages go in one at most: a peer that was kept waiting has much to catch up on. */
 const TURN = 5
+const MOST_A_TURN = 4
 
 /**
  * @param {string} from
@@ -58,7 +59,7 @@ export const newTally = () => {
 export const publishSeries = async (from, { count, bytes, rate, signal }, publish) => {
   const began = performance.now()
   for (let n = 0; n < count; ) {
-    const due = Math.min(count, Math.ceil(((performance.now() - began + TURN) / 1000) * rate))
+    const due = Math.min(count, n + MOST_A_TURN, Math.ceil(((performance.now() - began + TURN) / 1000) * rate))
     for (; n < due; n++) await publish(seriesMessage(from, n, bytes))
     signal?.throwIfAborted()
     if (n < count) await new Promise((resolve) => setTimeout(resolve, TURN))

@@ -1,0 +1,103 @@
+// One mesh of everybody: go-libp2p, js-libp2p, our Node peers and our pages publish ten thousand signed messages together, and each hears what all
+// others said, once.
+//
+// The pace is what js-libp2p takes: it checks some 500 messages a second where eight peers share two cores, and what is faster waits for it. In go-libp2p
+// nothing waits: its queues hold 32 messages unless it is told otherwise (../peers/go/rooms.go), and the next one is lost.
+
+import { until } from './lab.mjs'
+import { go, js, link, listening, meet, quiet, TOPIC } from './topic.mjs'
+import { addressOf, expect, moved } from './trial.mjs'
+
+/** Messages of all together, bytes of each, and how many a second each of the eight publishes. */
+const MESSAGES = 10_000
+const BYTES = 100
+const RATE = 75
+const TIMEOUT = 100_000
+
+/**
+ * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('../peers/js/series.mjs').Tally} Tally
+ */
+
+/**
+ * Two or three neighbours each: every message has more than one way, and js-libp2p not the most of the work.
+ *
+ *   go 1 ── page 1 ── js 1 ── node 2 ── go 2 ── page 2 ── js 2 ── node 1 ── go 1
+ *   go 1 ── go 2,  page 1 ── page 2,  node 1 ── node 2
+ *
+ * The pages by WebRTC, for which they met through the relay; all others by WebSocket.
+ *
+ * @param {import('./lab.mjs').Scene} scene
+ * @returns {Promise<{ sides: Side[], links: [Side, Side][] }>}
+ */
+const connectAll = async (scene) => {
+  const relay = await scene.relay()
+  const [go1, go2, js1, js2] = await Promise.all([go(scene), go(scene), js(scene), js(scene)])
+  const [node1, node2] = [await scene.ourNode(listening), await scene.ourNode(listening)]
+  const [page1, page2] = [await scene.ourPage({ relays: [relay.http] }), await scene.ourPage({ relays: [relay.http] })]
+  await page1.dial(await addressOf(page2, '/p2p-circuit/webrtc/p2p/'))
+  await moved(page1, page2)
+  /** @type {[Side, Side][]} */
+  const links = [
+    [page1, go1],
+    [page2, go2],
+    [page1, js1],
+    [page2, js2],
+    [node1, go1],
+    [node2, go2],
+    [node1, js2],
+    [node2, js1],
+    [node1, node2],
+    [go1, go2],
+  ]
+  for (const [from, to] of links) await link(from, to)
+  return { sides: [go1, go2, js1, js2, node1, node2, page1, page2], links: [...links, [page1, page2]] }
+}
+
+/** @param {Tally} tally */
+const distinct = ({ senders }) => Object.values(senders).reduce((sum, heard) => sum + heard.distinct, 0)
+
+/** @type {import('./trial.mjs').Case} */
+export const allToAll = {
+  name: 'all to all: 2 go, 2 js, 2 our node, 2 our page',
+  async run(scene) {
+    const { sides, links } = await connectAll(scene)
+    await meet(sides.map((side) => [side, links.filter((pair) => pair.includes(side)).map(([one, other]) => (one === side ? other : one))]))
+    const each = MESSAGES / sides.length
+    const wanted = MESSAGES - each
+    /** @type {Tally[]} */
+    let tallies = []
+    const look = async () => {
+      tallies = await Promise.all(sides.map((side) => side.tally(TOPIC)))
+    }
+    const began = performance.now()
+    const publishing = Promise.all(sides.map((side) => side.burst(TOPIC, { count: each, bytes: BYTES, rate: RATE, timeout: TIMEOUT })))
+    await until(
+      TIMEOUT,
+      () => `each should hear ${wanted}: ${tallies.map((tally, i) => `${sides[i]?.kind} ${distinct(tally)}`).join(', ')}`,
+      async () => {
+        await look()
+        return tallies.every((tally) => distinct(tally) === wanted) ? true : undefined
+      },
+    )
+    const perSecond = (MESSAGES / (performance.now() - began)) * 1000
+    await publishing
+    await quiet()
+    await look()
+    for (const [i, { senders, wrong }] of tallies.entries()) {
+      const { kind, peerId } = /** @type {Side} */ (sides[i])
+      expect(wrong === 0, `${kind} should hear nobody in another's name`, wrong)
+      expect(!(peerId in senders), `${kind} should not hear itself`)
+      for (const [from, heard] of Object.entries(senders))
+        expect(heard.count === each && heard.distinct === each, `${kind} should hear each message of ${from} once`, heard)
+    }
+    const copies = await Promise.all(
+      sides
+        .filter(({ kind }) => !kind.startsWith('our'))
+        .map(async (side) => `${side.kind} ${(((await side.traffic()).messagesReceived ?? 0) / wanted).toFixed(1)}`),
+    )
+    return {
+      note: `${Math.round(perSecond)} messages/s to 7 each, none lost, none twice; copies of each on the wire: ${copies.join(', ')}`,
+    }
+  },
+}

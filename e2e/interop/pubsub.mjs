@@ -1,0 +1,222 @@
+// Gossipsub with go-libp2p and js-libp2p: what each hears of the other, which of its newer parts are understood, and what is refused.
+
+import { allToAll } from './all-to-all.mjs'
+import { until } from './lab.mjs'
+import { rawPeer } from './raw-pubsub.mjs'
+import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, sees, TOPIC } from './topic.mjs'
+import { expect } from './trial.mjs'
+
+/** Long enough for IDONTWANT in all three implementations. */
+const LARGE = 8_000
+
+/**
+ * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./lab.mjs').Scene} Scene
+ * @typedef {import('./trial.mjs').Case} Case
+ */
+
+/** @param {Uint8Array} data */
+const textOf = (data) => new TextDecoder().decode(data)
+
+const payloads = [bytes('hello'), Uint8Array.from({ length: 256 }, (_, i) => i), new Uint8Array(50_000).fill(7)]
+
+/** @param {'our node' | 'our page'} us @param {'go' | 'js node'} them @param {(scene: Scene) => Promise<Side>} theirs @returns {Case} */
+const pair = (us, them, theirs) => ({
+  name: `${us} ⇄ ${them}: coming, speaking, leaving`,
+  async run(scene) {
+    const other = await theirs(scene)
+    const ours = us === 'our page' ? await scene.ourPage() : await scene.ourNode(listening)
+    const ms = await link(ours, other)
+    const began = performance.now()
+    await meet([
+      [ours, [other]],
+      [other, [ours]],
+    ])
+    const met = performance.now() - began
+    await hears(ours, other, payloads)
+    await hears(other, ours, payloads)
+    await other.leave(TOPIC)
+    await sees(ours, [])
+    await other.join(TOPIC)
+    await sees(ours, [other])
+    await ours.leave(TOPIC)
+    await sees(other, [])
+    return { connect: ms, note: `in one mesh after ${Math.round(met)} ms` }
+  },
+})
+
+/** Waits for a count of theirs. @param {Side} side @param {string} what @param {number} least */
+const counts = async (side, what, least) => {
+  let count = 0
+  await until(
+    HEARD_TIMEOUT,
+    () => `${side.kind} should count ${least} ${what}, not ${count}`,
+    async () => {
+      count = (await side.traffic())[what] ?? 0
+      return count >= least ? true : undefined
+    },
+  )
+  return count
+}
+
+/** @param {Side} from @param {Side} to */
+const connected = async (from, to) => (await from.connections()).some(({ remotePeer }) => remotePeer === to.peerId)
+
+/**
+ * Two that know the same third, and are told of each other when it leaves.
+ *
+ * @param {Side} hub
+ * @param {[Side, Side]} guests
+ */
+const introduces = async (hub, guests) => {
+  const [one, other] = guests
+  const ms = await link(one, hub)
+  await link(other, hub)
+  await meet([
+    [hub, guests],
+    [one, [hub]],
+    [other, [hub]],
+  ])
+  // Ours follow the advice of those only who have brought them something.
+  const said = Array.from({ length: 25 }, (_, i) => bytes(`something ${i}`))
+  for (const guest of guests) await guest.messages(TOPIC)
+  for (const each of said) await hub.publish(TOPIC, each)
+  for (const guest of guests) await guest.messages(TOPIC, { count: said.length })
+  expect(!(await connected(one, other)), 'they should not know each other before')
+  const began = performance.now()
+  await hub.leave(TOPIC)
+  await until(
+    HEARD_TIMEOUT,
+    () => `those that ${hub.kind} knows should connect to each other when it leaves`,
+    async () => ((await connected(one, other)) ? true : undefined),
+  )
+  const took = performance.now() - began
+  await sees(one, [other])
+  await sees(other, [one])
+  await hears(one, other, [bytes('we have met')])
+  return { connect: ms, note: `connected ${Math.round(took)} ms after the PRUNE` }
+}
+
+/** @type {Case[]} */
+export const pubsub = [
+  pair('our node', 'go', go),
+  pair('our node', 'js node', js),
+  pair('our page', 'go', go),
+  pair('our page', 'js node', js),
+  allToAll,
+  {
+    name: 'IDONTWANT: go → our node → go, js',
+    async run(scene) {
+      const ours = await scene.ourNode(listening)
+      const others = await Promise.all([go(scene), go(scene), js(scene)])
+      for (const other of others) await link(other, ours)
+      await meet([[ours, others], ...others.map((other) => /** @type {[Side, Side[]]} */ ([other, [ours]]))])
+      const [author, second, third] = /** @type {[Side, Side, Side]} */ (others)
+      await hears(author, ours, [bytes('small')])
+      expect(((await second.traffic()).idontwantReceived ?? 0) === 0, 'a small message should not be worth an IDONTWANT')
+      await hears(author, ours, [new Uint8Array(LARGE).fill(1)])
+      const counted = [await counts(second, 'idontwantReceived', 1), await counts(third, 'idontwantReceived', 1)]
+      return { note: `${counted.join(' and ')} heard` }
+    },
+  },
+  {
+    name: 'PRUNE with peers: go to our nodes',
+    run: async (scene) =>
+      introduces(await go(scene, { peerExchange: true }), [await scene.ourNode(listening), await scene.ourNode(listening)]),
+  },
+  {
+    name: 'PRUNE with peers: js node to our nodes',
+    run: async (scene) =>
+      introduces(await js(scene, { peerExchange: true }), [await scene.ourNode(listening), await scene.ourNode(listening)]),
+  },
+  {
+    name: 'PRUNE with peers: our node to go',
+    run: async (scene) =>
+      introduces(await scene.ourNode({ ...listening, pubsub: { peerExchange: true } }), [await go(scene), await go(scene)]),
+  },
+  {
+    name: 'floodsub: go ⇄ our node ⇄ go',
+    async run(scene) {
+      const ours = await scene.ourNode(listening)
+      const [old, other] = [await go(scene, { floodsub: true }), await go(scene)]
+      const ms = await link(old, ours)
+      await link(other, ours)
+      const everybody = [old, ours, other]
+      for (const side of everybody) await side.join(TOPIC)
+      await sees(old, [ours])
+      await sees(other, [ours])
+      await sees(ours, [old, other])
+      await hears(old, ours, payloads)
+      await hears(ours, old, payloads)
+      await hears(old, other, [bytes('through ours')])
+      await hears(other, old, [bytes('and back')])
+      return { connect: ms }
+    },
+  },
+  {
+    name: 'StrictNoSign: our node, go, js node',
+    async run(scene) {
+      const signing = /** @type {const} */ ('StrictNoSign')
+      const ours = await scene.ourNode({ ...listening, pubsub: { signing } })
+      const [a, b] = [await go(scene, { signing }), await js(scene, { signing })]
+      const ms = await link(ours, a)
+      await link(ours, b)
+      await link(a, b)
+      await meet([
+        [ours, [a, b]],
+        [a, [ours, b]],
+        [b, [ours, a]],
+      ])
+      const everybody = [ours, a, b]
+      for (const from of everybody)
+        for (const to of everybody) if (from !== to) await hears(from, to, [bytes(`${from.kind} to ${to.kind}`)], false)
+      return { connect: ms }
+    },
+  },
+  {
+    name: 'a forged signature, at our node',
+    async run(scene) {
+      const ours = await scene.ourNode(listening)
+      const other = await scene.ourNode(listening)
+      const raw = await rawPeer(scene)
+      await link(raw.side, ours)
+      await link(other, ours)
+      await ours.join(TOPIC)
+      await other.join(TOPIC)
+      await sees(ours, [other])
+      const score = async () => (await ours.scores())[raw.side.peerId] ?? 0
+      await raw.publish(ours.peerId, TOPIC, [{ text: 'forged', forged: true }, { text: 'right' }])
+      const [first] = await ours.messages(TOPIC, { count: 1 })
+      expect(textOf(first?.data ?? bytes('')) === 'right', 'only what is signed should be heard', first)
+      const before = await score()
+      // Each invalid message weighs more than the last; beyond the graylist's threshold nothing of the peer is looked at.
+      await raw.publish(
+        ours.peerId,
+        TOPIC,
+        Array.from({ length: 6 }, (_, i) => ({ text: `forged ${i}`, forged: true })),
+      )
+      await until(
+        HEARD_TIMEOUT,
+        () => 'the score should fall below the graylist',
+        async () => ((await score()) < -80 ? true : undefined),
+      )
+      await raw.publish(ours.peerId, TOPIC, [{ text: 'right, but too late' }])
+      await hears(other, ours, [bytes('of one that is trusted')])
+      return { note: `score ${before.toFixed(0)}, then ${(await score()).toFixed(0)}` }
+    },
+  },
+  {
+    name: 'a forged signature, at go',
+    async run(scene) {
+      const theirs = await go(scene)
+      const raw = await rawPeer(scene)
+      await link(raw.side, theirs)
+      await theirs.join(TOPIC)
+      await raw.publish(theirs.peerId, TOPIC, [{ text: 'forged', forged: true }, { text: 'right' }])
+      const [first] = await theirs.messages(TOPIC, { count: 1 })
+      expect(textOf(first?.data ?? bytes('')) === 'right', 'only what is signed should be heard', first)
+      await counts(theirs, 'rejected invalid signature', 1)
+      return {}
+    },
+  },
+]
