@@ -23,15 +23,21 @@ const HIDDEN_SLEPT = 90_000
 export const watchNetwork = (tell: (news: NetworkNews) => void): (() => void) => {
   if (typeof document === 'undefined' || typeof globalThis.addEventListener !== 'function') return () => {}
   let settling: ReturnType<typeof setTimeout> | undefined
+  let away = false
   let hiddenSince: number | undefined
   const changed = (): void => {
     settling ??= setTimeout(() => {
       settling = undefined
       // What says that there is no network may be wrong, but then nothing needs to be looked at either.
-      if (navigator.onLine !== false) tell('online')
+      if (navigator.onLine === false) return
+      away = false
+      tell('online')
     }, SETTLE)
   }
-  const offline = (): void => tell('offline')
+  const offline = (): void => {
+    away = true
+    tell('offline')
+  }
   const shown = (): void => {
     if (document.visibilityState === 'hidden') hiddenSince = Date.now()
     else if (hiddenSince !== undefined && Date.now() - hiddenSince > SLEPT) changed()
@@ -40,6 +46,8 @@ export const watchNetwork = (tell: (news: NetworkNews) => void): (() => void) =>
   const timer = setInterval(() => {
     const gap = Date.now() - lookedAt
     lookedAt += gap
+    // The event that says so may have been missed.
+    if (away && navigator.onLine !== false) changed()
     if (gap > (document.visibilityState === 'hidden' ? HIDDEN_SLEPT : SLEPT)) changed()
   }, LOOK)
   const { connection } = navigator as { connection?: EventTarget }

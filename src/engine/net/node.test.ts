@@ -48,6 +48,27 @@ describe('two nodes', () => {
     expect(world.now - began).toBe(40)
   })
 
+  it('know that there is a network when they connect through one, whatever the platform says', () => {
+    const { world, b } = peers(40)
+    const news: boolean[] = []
+    const listener: Service = { name: 'listener', protocols: {}, onNetworkChange: (there) => news.push(there) }
+    const memory = world.transport()
+    const outside = parseMultiaddr('/ip4/203.0.113.1/tcp/4001/ws')
+    const internet: Transport = {
+      ...memory,
+      matches: () => true,
+      dial: (address, net, done) =>
+        memory.dial(b.address, net, (outcome) =>
+          done(outcome.ok ? { ok: true, value: { ...outcome.value, remoteAddr: address } } : outcome),
+        ),
+    }
+    const a = world.node(() => ({ services: [identifyService(), listener], transports: [internet] }))
+    a.node.offline()
+    expect(outcomeOf<Connection>(world, (done) => a.node.dial({ addresses: [outside] }, done)).ok).toBe(true)
+    world.run(10)
+    expect(news).toEqual([false, true])
+  })
+
   it('identify each other', () => {
     const { world, a, b } = peers(2)
     connect(world, a, b)

@@ -31,6 +31,7 @@ import { Metrics } from './metrics.ts'
 import { type NodeLimits, type NodeOptions, nodeLimits } from './node-options.ts'
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
+import { scopeOf } from './rank.ts'
 import { Registrar } from './registrar.ts'
 import { search } from './search.ts'
 import type { AuthenticateOptions, DialOptions, DialTarget, Identified, Link, Net, NetEvent, OpenOptions, Service } from './service.ts'
@@ -65,6 +66,8 @@ export class Node implements Net {
   #connectionCount = 0
   #stopping: { done: () => void; timer: Cancel } | undefined
   #stopped = false
+  /** The platform says that there is no network. */
+  #away = false
 
   constructor(options: NodeOptions) {
     this.host = options.host
@@ -183,11 +186,13 @@ export class Node implements Net {
 
   /** The network is away: until it is back nobody is taken for dead. */
   offline(): void {
+    this.#away = true
     this.#tell((service) => service.onNetworkChange?.(false))
   }
 
   /** The network is there again, or is another one: what failed may work now. */
   online(): void {
+    this.#away = false
     this.backOff.clear()
     this.#tell((service) => service.onNetworkChange?.(true))
   }
@@ -300,6 +305,8 @@ export class Node implements Net {
     if (!open()) return done({ ok: false, fault: new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote hung up at once') })
     done({ ok: true, value: connection })
     this.#dialer.opened(connection)
+    // Whatever the platform says of the network.
+    if (this.#away && connection.direction === 'outbound' && connection.direct && scopeOf(connection.remoteAddr) > 0) this.online()
   }
 
   #deliver(stream: Stream): void {

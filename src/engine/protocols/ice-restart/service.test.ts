@@ -25,6 +25,8 @@ interface Scene {
   readonly c: WorldNode
   /** A's end of the direct connection. */
   readonly direct: Connection
+  /** Circuits that are asked for never come about. */
+  hang: boolean
   /** Breaks its path. */
   readonly rtc: [FakePeerConnection, FakePeerConnection]
 }
@@ -34,6 +36,7 @@ const scene = (seed: number, answers = true): Scene => {
   const world = new World(seed, 5)
   const network = fakeNetwork({ now: () => world.now, after: (ms, run) => world.after(ms, run) })
   const relay = world.node(() => ({ services: [identifyService(), relayServer().service] }))
+  const made = { hang: false }
   const tab = (speaks: boolean): WorldNode => {
     const ping = pingService()
     const client = relayClient({ relays: [relay.address], webrtc: true })
@@ -41,7 +44,7 @@ const scene = (seed: number, answers = true): Scene => {
     const restart = iceRestart({
       check: check.check,
       checkAll: check.checkAll,
-      circuit: (address, net, done) => client.dial(address, net, done),
+      circuit: (address, net, done) => (made.hang ? () => {} : client.dial(address, net, done)),
       routes: (peer) => client.routes?.(peer) ?? [],
     })
     const webrtc = webrtcService({ rtc: network.rtc(), ping: ping.ping, ...(speaks ? { muxer: restart.muxer } : {}) })
@@ -57,7 +60,15 @@ const scene = (seed: number, answers = true): Scene => {
   world.run(2_000)
   expect([waysTo(a, b), waysTo(b, a)]).toEqual(['webrtc', 'webrtc'])
   const [near, far] = network.peers
-  return { world, network, a, b, c, direct: openTo(a, b), rtc: [near as FakePeerConnection, far as FakePeerConnection] }
+  return Object.assign(made, {
+    world,
+    network,
+    a,
+    b,
+    c,
+    direct: openTo(a, b),
+    rtc: [near as FakePeerConnection, far as FakePeerConnection] as Scene['rtc'],
+  })
 }
 
 const waysTo = (from: WorldNode, to: WorldNode): string =>
@@ -156,6 +167,22 @@ describe('a direct connection whose path breaks', () => {
     expect(world.run(3_000, () => asked(it).length > 0)).toBe(true)
     world.run(3_000)
     expect([direct.status, direct.proven]).toEqual(['open', true])
+  })
+
+  it('does not wait for a circuit over a dead connection to the relay, once there is another', () => {
+    const it = scene(20)
+    const { world, a, c, direct, rtc } = it
+    const stream = direct.openStream(['/echo/1'])
+    const heard = listen(stream)
+    world.run(200)
+    it.hang = true
+    rtc[0].breakPath()
+    stream.write(utf8('during'))
+    world.run(2_000)
+    expect(asked(it)).toEqual([])
+    it.hang = false
+    a.node.dial({ addresses: [c.address] }, () => {})
+    expect(world.run(1_000, () => heard.text === 'during')).toBe(true)
   })
 
   it('settles to one restart when both sides begin at once', () => {

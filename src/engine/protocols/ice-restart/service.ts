@@ -397,6 +397,15 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     },
 
     onConnection(connection) {
+      // A circuit that is being opened may hang on an earlier connection to the same relay.
+      if (connection.direct && connection.transport !== 'webrtc') {
+        for (const each of kept) {
+          if (each.opening === undefined) continue
+          each.opening()
+          each.opening = undefined
+          begin(each)
+        }
+      }
       const it = connection.carrier === undefined ? undefined : made.get(connection.carrier)
       if (it === undefined) return
       it.connection = connection
