@@ -57,7 +57,7 @@ const SLACK = 5_000
  *   event: (type: string, options?: { timeout?: number }) => Promise<any>,
  *   join: (topic: string) => Promise<unknown>,
  *   leave: (topic: string) => Promise<unknown>,
- *   publish: (topic: string, data: Uint8Array) => Promise<unknown>,
+ *   publish: (topic: string, data: Uint8Array) => Promise<string | void>,
  *   messages: (topic: string, options?: { count?: number, timeout?: number }) => Promise<Heard[]>,
  *   subscribers: (topic: string) => Promise<string[]>,
  *   mesh: (topic: string) => Promise<string[]>,
@@ -69,9 +69,9 @@ const SLACK = 5_000
  *   stop: () => Promise<unknown>,
  * }} Side
  * `identify` and `traffic` are theirs, `known` and `event` are ours; go-libp2p and the page of js-libp2p have no `fetch`, the latter no pubsub
- * either (`join` to `traffic`), and go-libp2p no `scores`.
+ * either (`join` to `traffic`), and go-libp2p no `scores`. `publish` of ours tells the message's id, in hexadecimals.
  *
- * @typedef {{ from: string, seqno: Uint8Array, data: Uint8Array }} Heard
+ * @typedef {{ from: string, seqno: Uint8Array, data: Uint8Array, id: Uint8Array }} Heard
  */
 
 /**
@@ -405,7 +405,12 @@ const noPubsub = {
 }
 
 /** Bytes cross the border of our peers as plain arrays. @param {import('./our-rooms.mjs').PlainMessage} message @returns {Heard} */
-const heard = ({ from, seqno, data }) => ({ from, seqno: Uint8Array.from(seqno), data: Uint8Array.from(data) })
+const heard = ({ from, seqno, data, id }) => ({
+  from,
+  seqno: Uint8Array.from(seqno),
+  data: Uint8Array.from(data),
+  id: new Uint8Array(Buffer.from(id, 'hex')),
+})
 
 /** @param {{ method: string, args: unknown[] }} call @returns {any} */
 const evaluateCall = ({ method, args }) => /** @type {any} */ (globalThis).call(method, args)

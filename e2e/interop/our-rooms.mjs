@@ -6,7 +6,7 @@ import { newTally, publishSeries } from '../peers/js/series.mjs'
 const TIMEOUT = 30_000
 
 /**
- * @typedef {{ from: string, seqno: number[], data: number[] }} PlainMessage
+ * @typedef {{ from: string, seqno: number[], data: number[], id: string }} PlainMessage
  * @typedef {{ received: PlainMessage[], tally: ReturnType<typeof newTally>, arrived: () => void }} OurRoom
  */
 
@@ -19,10 +19,10 @@ export const roomsOf = (peer) => {
   const listen = () => {
     if (listening) return
     listening = true
-    peer.pubsub.addEventListener('message', ({ detail: { topic, from, seqno, data } }) => {
+    peer.pubsub.addEventListener('message', ({ detail: { topic, from, seqno, data, id } }) => {
       const room = rooms.get(topic)
       if (room === undefined || from === peer.id || room.tally.add(from ?? '', data)) return
-      room.received.push({ from: from ?? '', seqno: seqno === undefined ? [] : seqnoBytes(seqno), data: [...data] })
+      room.received.push({ from: from ?? '', seqno: seqno === undefined ? [] : seqnoBytes(seqno), data: [...data], id })
       room.arrived()
     })
   }
@@ -48,10 +48,8 @@ export const roomsOf = (peer) => {
       rooms.delete(topic)
       await peer.pubsub.unsubscribe(topic)
     },
-    /** @param {string} topic @param {number[]} data */
-    async publish(topic, data) {
-      await peer.pubsub.publish(topic, Uint8Array.from(data))
-    },
+    /** The message's id. @param {string} topic @param {number[]} data */
+    publish: async (topic, data) => (await peer.pubsub.publish(topic, Uint8Array.from(data))).id,
     /** Takes what others have published, once `count` have come. @param {string} topic @param {{ count?: number, timeout?: number }} [options] */
     async messages(topic, { count = 0, timeout = TIMEOUT } = {}) {
       const room = joined(topic)

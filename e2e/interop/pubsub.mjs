@@ -20,12 +20,19 @@ const textOf = (data) => new TextDecoder().decode(data)
 
 const payloads = [bytes('hello'), Uint8Array.from({ length: 256 }, (_, i) => i), new Uint8Array(50_000).fill(7)]
 
-/** @param {'our node' | 'our page'} us @param {'go' | 'js node'} them @param {(scene: Scene) => Promise<Side>} theirs @returns {Case} */
-const pair = (us, them, theirs) => ({
-  name: `${us} ⇄ ${them}: coming, speaking, leaving`,
+/**
+ * @param {'our node' | 'our page'} us
+ * @param {'go' | 'js node'} them
+ * @param {(scene: Scene, options?: object) => Promise<Side>} theirs
+ * @param {'go' | 'js'} [messageId] whose default both use
+ * @returns {Case}
+ */
+const pair = (us, them, theirs, messageId = 'go') => ({
+  name: `${us} ⇄ ${them}: coming, speaking, leaving${messageId === 'go' ? '' : `; ${messageId} ids`}`,
   async run(scene) {
-    const other = await theirs(scene)
-    const ours = us === 'our page' ? await scene.ourPage() : await scene.ourNode(listening)
+    const pubsub = messageId === 'go' ? {} : { messageId }
+    const other = await theirs(scene, pubsub)
+    const ours = us === 'our page' ? await scene.ourPage({ pubsub }) : await scene.ourNode({ ...listening, pubsub })
     const ms = await link(ours, other)
     const began = performance.now()
     await meet([
@@ -97,12 +104,28 @@ const introduces = async (hub, guests) => {
   return { connect: ms, note: `connected ${Math.round(took)} ms after the PRUNE` }
 }
 
+/** @param {'go' | 'js node'} them @param {(scene: Scene) => Promise<Side>} theirs @returns {Case} */
+const refuses = (them, theirs) => ({
+  name: `a forged signature, at ${them}`,
+  async run(scene) {
+    const other = await theirs(scene)
+    const raw = await rawPeer(scene)
+    await link(raw.side, other)
+    await other.join(TOPIC)
+    await raw.publish(other.peerId, TOPIC, [{ text: 'forged', forged: true }, { text: 'right' }])
+    const [first] = await other.messages(TOPIC, { count: 1 })
+    expect(textOf(first?.data ?? bytes('')) === 'right', 'only what is signed should be heard', first)
+    if (them === 'go') await counts(other, 'rejected invalid signature', 1)
+    return {}
+  },
+})
+
 /** @type {Case[]} */
 export const pubsub = [
   pair('our node', 'go', go),
   pair('our node', 'js node', js),
   pair('our page', 'go', go),
-  pair('our page', 'js node', js),
+  pair('our page', 'js node', js, 'js'),
   allToAll,
   {
     name: 'IDONTWANT: go → our node → go, js',
@@ -205,18 +228,6 @@ export const pubsub = [
       return { note: `score ${before.toFixed(0)}, then ${(await score()).toFixed(0)}` }
     },
   },
-  {
-    name: 'a forged signature, at go',
-    async run(scene) {
-      const theirs = await go(scene)
-      const raw = await rawPeer(scene)
-      await link(raw.side, theirs)
-      await theirs.join(TOPIC)
-      await raw.publish(theirs.peerId, TOPIC, [{ text: 'forged', forged: true }, { text: 'right' }])
-      const [first] = await theirs.messages(TOPIC, { count: 1 })
-      expect(textOf(first?.data ?? bytes('')) === 'right', 'only what is signed should be heard', first)
-      await counts(theirs, 'rejected invalid signature', 1)
-      return {}
-    },
-  },
+  refuses('go', go),
+  refuses('js node', js),
 ]

@@ -59,13 +59,18 @@ export const meet = async (neighbours) => {
 /** `to` hears what `from` publishes, once and as it was. @param {Side} from @param {Side} to @param {Uint8Array[]} payloads @param {boolean} [signed] */
 export const hears = async (from, to, payloads, signed = true) => {
   await to.messages(TOPIC)
-  for (const payload of payloads) await from.publish(TOPIC, payload)
+  const published = []
+  for (const payload of payloads) published.push(await from.publish(TOPIC, payload))
   const heard = await to.messages(TOPIC, { count: payloads.length, timeout: HEARD_TIMEOUT })
   await quiet()
   heard.push(...(await to.messages(TOPIC)))
   const what = `${to.kind} should hear what ${from.kind} says`
   const texts = (/** @type {Uint8Array[]} */ all) => all.map((each) => Buffer.from(each).toString('base64')).sort()
   expect(texts(heard.map(({ data }) => data)).join() === texts(payloads).join(), `${what}, once each`, heard.length)
+  if (from.kind.startsWith('our')) {
+    const ids = heard.map(({ id }) => Buffer.from(id).toString('hex')).sort()
+    expect(ids.join() === published.sort().join(), `${what}, by our message ids`, ids)
+  }
   const author = signed ? from.peerId : ''
   for (const each of heard) expect(each.from === author, `${what}, of ${author || 'nobody'}`, each.from)
   for (const each of heard) expect(each.seqno.length === (signed ? SEQNO_BYTES : 0), `${what}, with its number`, each.seqno)

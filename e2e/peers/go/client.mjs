@@ -145,7 +145,12 @@ export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay =
     publish: (topic, data) => command('publish', { topic, data: toBase64(data) }),
     async messages(topic, { count, timeout } = {}) {
       const all = await command('messages', { topic, count }, timeout)
-      return all.map((/** @type {any} */ one) => ({ ...one, seqno: fromBase64(one.seqno), data: fromBase64(one.data) }))
+      return all.map((/** @type {any} */ one) => ({
+        ...one,
+        seqno: fromBase64(one.seqno),
+        data: fromBase64(one.data),
+        id: fromBase64(one.id),
+      }))
     },
     subscribers: (topic) => command('subscribers', { topic }),
     mesh: (topic) => command('mesh', { topic }),

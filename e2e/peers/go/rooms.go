@@ -46,6 +46,7 @@ type message struct {
 	ReceivedFrom string `json:"receivedFrom"`
 	Seqno        []byte `json:"seqno"`
 	Data         []byte `json:"data"`
+	ID           []byte `json:"id"`
 }
 
 func newRooms(h host.Host, opts pubsubOptions) (*rooms, error) {
@@ -125,6 +126,7 @@ func (in *room) collect(ctx context.Context, self peer.ID) {
 			ReceivedFrom: next.ReceivedFrom.String(),
 			Seqno:        next.GetSeqno(),
 			Data:         next.GetData(),
+			ID:           []byte(next.ID),
 		})
 		close(in.arrived)
 		in.arrived = make(chan struct{})

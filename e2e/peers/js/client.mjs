@@ -24,7 +24,7 @@ const STDERR_KEPT = 64 * 1024
  *   muxers?: ('yamux' | 'mplex')[],
  *   swarmKey?: string,
  *   certificate?: string,
- *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', peerExchange?: boolean },
+ *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', messageId?: 'go' | 'js', peerExchange?: boolean },
  *   dht?: { mode?: 'server' | 'client', protocol?: string },
  *   env?: Record<string, string>,
  *   debug?: string,
@@ -33,11 +33,11 @@ const STDERR_KEPT = 64 * 1024
  * `listen`: multiaddrs, also /p2p-circuit and /webrtc. `relay`: relays to reserve a slot on before the peer is ready. `relayServer`: be a
  * circuit relay v2, with `limits: false` one that limits no circuit. `encryption`, `muxers`: what it proposes, the best first. `swarmKey`:
  * the file of a private network's key. `certificate`: a PEM file with a certificate and its key, for /tls/ws. `pubsub`: gossipsub, with go's
- * message ids. `dht`: kad, by default as a server of /ipfs/kad/1.0.0; it takes values under /pk/, /ipns/ and /tabmesh/. `debug`: js-libp2p's
+ * message ids unless told otherwise. `dht`: kad, by default as a server of /ipfs/kad/1.0.0; it takes values under /pk/, /ipns/ and /tabmesh/. `debug`: js-libp2p's
  * DEBUG patterns, written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
- * @typedef {{ from: string, receivedFrom: string, seqno: Uint8Array, data: Uint8Array }} GossipMessage
+ * @typedef {{ from: string, receivedFrom: string, seqno: Uint8Array, data: Uint8Array, id: Uint8Array }} GossipMessage
  * @typedef {{ peerId: string, addresses: string[] }} FoundPeer
  *
  * @typedef {{
@@ -217,7 +217,12 @@ export async function spawnJsPeer(options = {}) {
     publish: (topic, data) => command('publish', { topic, data: toBase64(data) }),
     async messages(topic, { count, timeout } = {}) {
       const all = await command('messages', { topic, count }, timeout)
-      return all.map((/** @type {any} */ one) => ({ ...one, seqno: fromBase64(one.seqno), data: fromBase64(one.data) }))
+      return all.map((/** @type {any} */ one) => ({
+        ...one,
+        seqno: fromBase64(one.seqno),
+        data: fromBase64(one.data),
+        id: fromBase64(one.id),
+      }))
     },
     subscribers: (topic) => command('subscribers', { topic }),
     mesh: (topic) => command('mesh', { topic }),

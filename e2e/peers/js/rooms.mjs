@@ -2,7 +2,7 @@
 //
 // Gossipsub of the js-libp2p peer, and its commands: those of the go-libp2p peer (../go/rooms.go). Bytes cross in base64.
 //
-// Its message ids are go's, `from ‖ seqno`: js-libp2p's own have the public key in place of the peer id, and what is told by id (IHAVE, IWANT,
+// Its message ids are go's unless told otherwise, `from ‖ seqno`: js-libp2p's own have the public key in place of the peer id, and what is told by id (IHAVE, IWANT,
 // IDONTWANT) is understood only among peers that make the same ones. Without signatures it is SHA-256 of the data, its own.
 
 import { gossipsub, StrictNoSign, StrictSign } from '@libp2p/gossipsub'
@@ -26,11 +26,11 @@ function originId({ from, sequenceNumber }) {
 /** By it a copy is known before its signature is checked again. @returns {string} */
 const quickId = ({ from, seqno }) => `${Buffer.from(from ?? []).toString('latin1')} ${Buffer.from(seqno ?? []).toString('latin1')}`
 
-/** @param {{ signing?: 'StrictSign' | 'StrictNoSign', peerExchange?: boolean }} options */
-export const pubsubService = ({ signing = 'StrictSign', peerExchange = false } = {}) =>
+/** @param {{ signing?: 'StrictSign' | 'StrictNoSign', messageId?: 'go' | 'js', peerExchange?: boolean }} options */
+export const pubsubService = ({ signing = 'StrictSign', messageId = 'go', peerExchange = false } = {}) =>
   gossipsub({
     globalSignaturePolicy: signing === 'StrictSign' ? StrictSign : StrictNoSign,
-    ...(signing === 'StrictSign' && { msgIdFn: originId, fastMsgIdFn: quickId }),
+    ...(signing === 'StrictSign' && { fastMsgIdFn: quickId, ...(messageId === 'go' && { msgIdFn: originId }) }),
     allowPublishToZeroTopicPeers: true,
     doPX: peerExchange,
   })
@@ -51,7 +51,7 @@ export const pubsubCommands = (node) => {
     return handle(from, rpc)
   }
 
-  pubsub.addEventListener('gossipsub:message', ({ detail: { propagationSource, msg } }) => {
+  pubsub.addEventListener('gossipsub:message', ({ detail: { propagationSource, msgId, msg } }) => {
     const room = rooms.get(msg.topic)
     const from = msg.from?.toString() ?? ''
     if (room === undefined || room.tally.add(from, msg.data)) {
@@ -63,6 +63,7 @@ export const pubsubCommands = (node) => {
         receivedFrom: propagationSource.toString(),
         seqno: msg.sequenceNumber === undefined ? '' : seqnoBytes(msg.sequenceNumber),
         data: Buffer.from(msg.data).toString('base64'),
+        id: msgId,
       })
     }
   })
