@@ -76,6 +76,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   mplex: typeof options.mplex === 'boolean' || options.mplex === undefined ? false : new URL(options.mplex, globalThis.location?.href).href,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
+  delegatedRouting: options.delegatedRouting ?? [],
   dht: engineDht(options.dht, isNear(globalThis.location?.hostname ?? '')),
   pubsub: pubsubSettings(options.pubsub),
   connections: limits,

@@ -23,6 +23,7 @@ const options: Omit<EngineOptions, 'pubsub'> = {
   preSharedKey: undefined,
   perf: false,
   dht: undefined,
+  delegatedRouting: [],
   connections: {},
   gates: [],
   secureOnly: false,

@@ -62,6 +62,11 @@ export interface PeerOptions {
   portMapping?: boolean
   /** The DHT (`peer.dht`, and `dial` of a peer whose addresses nobody knows); `false` for none. A client of the public network if absent. */
   dht?: DhtOptions | false
+  /**
+   * HTTP servers that find peers, providers and IPNS records for those who do not look in the DHT themselves: base URLs of `/routing/v1`. They are
+   * asked beside the DHT, and learn what is looked for. None by default.
+   */
+  delegatedRouting?: string[]
   /** Answer `/perf/1.0.0`: anyone may then measure, at the cost of this peer's bandwidth. Off. */
   perf?: boolean
   /** Publish/subscribe by gossipsub, see `peer.pubsub`; on. `false` speaks none of its protocols. */

@@ -25,9 +25,11 @@ import { kadOptions } from '../src/port/dht-port.ts'
 import { dnsOverHttps } from '../src/port/dns-over-https.ts'
 import type { StartEngine } from '../src/port/engine-port.ts'
 import { serveEngine } from '../src/port/engine-port.ts'
+import { httpRouters } from '../src/port/http-routers.ts'
 import { keepRecords } from '../src/port/kad-shelf.ts'
 import type { EngineInit } from '../src/port/messages.ts'
 import { keepPeers } from '../src/port/peer-shelf.ts'
+import { routingOf } from '../src/port/routing.ts'
 import { rtcOverPort } from '../src/port/rtc-remote.ts'
 import { verify, x25519 } from '../src/port/web-crypto.ts'
 import { openIdentity } from '../src/store/identity.ts'
@@ -41,6 +43,7 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) 
   // First what may be refused, so that nothing is held when it is.
   const relays = options.relays.map(relayUrlToMultiaddr)
   const bootstrap = options.bootstrap.map(parseMultiaddr)
+  const routers = options.delegatedRouting.length > 0 ? httpRouters(options.delegatedRouting) : undefined
   const networkKey = options.preSharedKey === undefined ? undefined : parseSwarmKey(options.preSharedKey)
   const muxers = typeof options.mplex === 'string' ? [yamuxKind, await loadMplex(options.mplex)] : [yamuxKind]
   const lookUpTxt = options.dnsOverHttps === undefined ? undefined : dnsOverHttps(options.dnsOverHttps)
@@ -114,12 +117,13 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) 
       serve: (server, on) => (on ? node.mount(server) : node.unmount(server)),
     })
   if (dht !== undefined) services.push(dht)
+  if (routers !== undefined) services.push(routers)
   const node: Node = new Node({ host, services, transports, muxers, ...shielded, lookUpTxt, near, limits, gater, onEvent })
   const peers = kept ? await keepPeers(peersInDatabase(options.name), node.peerStore, host.date, fail) : undefined
   return {
     node,
     ping: ping.ping,
-    routing: dht,
+    routing: routingOf({ kad: dht, routers, host, namespaces }),
     warnings: [...(warning === undefined ? [] : [warning]), ...(peers?.warnings ?? [])],
     started() {
       peers?.started(node)

@@ -714,6 +714,12 @@ export const KAD_MAX_PROVIDERS_KEPT = 200
 export const KAD_MAX_PROVIDER_RECORDS = 100_000
 /** Of these, what one peer may bring: each needs no more than an id. */
 export const KAD_MAX_PER_PROVIDER = 20_000
+/** An answer of an HTTP router, from the request to its last byte, and how long it and a line of it may be: a thousand peers, and one. */
+export const ROUTER_TIMEOUT = 15_000
+export const ROUTER_MAX_ANSWER = 2 * MiB
+export const ROUTER_MAX_LINE = 64 * KiB
+/** Milliseconds that the DHT has for a better record when a router has a valid one. */
+export const ROUTER_GRACE = 2_000
 /** Changes that wait for a slow disk, and entries that are read of one: what the stores hold. */
 export const KAD_SHELF_MAX_CHANGES = 250_000
 export const KAD_SHELF_MAX_READ = KAD_MAX_RECORDS + KAD_MAX_PROVIDER_RECORDS + 10_000

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { bothVersions, ipnsKeyHex, secondVersion } from '../engine/testing/kad/ipns-vectors.ts'
 import type { TabmeshError } from '../errors.ts'
 import type { FoundPeer } from '../types.ts'
 import { createPeer, type NodePeerOptions, type Peer } from './index.ts'
@@ -31,7 +34,13 @@ const servers = async (count: number, dht: NodePeerOptions['dht'] = {}): Promise
   const others = Array.from({ length: count - 1 }, () =>
     start({ listen: LISTEN, dht: { mode: 'server', ...dht }, bootstrap: [first.addresses[0] as string] }),
   )
-  return [first, ...(await Promise.all(others))]
+  const started = [first, ...(await Promise.all(others))]
+  // Until everybody knows everybody.
+  for (const peer of started) {
+    while ((await all(peer.dht.closestPeers('x')).catch(() => [])).length < count - 1)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return started
 }
 
 const client = (of: Peer, dht: NodePeerOptions['dht'] = {}): Promise<Peer> => start({ dht, bootstrap: [of.addresses[0] as string] })
@@ -162,5 +171,83 @@ describe('peer.dht', () => {
       { selectors: { app: () => 0 } },
     ])
       expect(await codeOf(start({ dht: dht as never }))).toBe('ERR_INVALID_ARGUMENT')
+  })
+})
+
+describe('delegated routing', () => {
+  /** A router over HTTP that answers as it is told, by path. */
+  const router = async (answers: Record<string, unknown>): Promise<{ url: string; asked: string[]; kept: Map<string, Buffer> }> => {
+    const asked: string[] = []
+    const kept = new Map<string, Buffer>()
+    const server = createServer(async (request, response) => {
+      const path = request.url?.replace('/routing/v1/', '') ?? ''
+      asked.push(`${request.method} ${path}`)
+      if (request.method === 'PUT') {
+        kept.set(path, Buffer.concat(await request.toArray()))
+        response.end()
+        return
+      }
+      const [, answer] = Object.entries(answers).find(([prefix]) => path.startsWith(prefix)) ?? []
+      if (answer instanceof Uint8Array)
+        return void response.writeHead(200, { 'content-type': 'application/vnd.ipfs.ipns-record' }).end(answer)
+      response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(answer ?? {}))
+    })
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    listening.push(server)
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, kept }
+  }
+  const listening: Server[] = []
+  afterEach(() => {
+    for (const server of listening.splice(0)) server.close().closeAllConnections()
+  })
+  const fromHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'))
+  const ipnsKey = fromHex(ipnsKeyHex)
+  const recordOf = (peer: Peer) => ({ Schema: 'peer', ID: peer.id, Addrs: peer.addresses })
+
+  it('finds peers, providers and names without a DHT, and dials whom it finds', async () => {
+    const target = await start({ listen: LISTEN, dht: false })
+    const { url, asked, kept } = await router({
+      'peers/': { Peers: [recordOf(target)] },
+      'providers/': { Providers: [recordOf(target), recordOf(target)] },
+      'ipns/': fromHex(bothVersions),
+    })
+    const a = await start({ dht: false, delegatedRouting: [url] })
+    expect(await all(a.dht.findProviders(cidOf('x')))).toEqual([{ id: target.id, addresses: target.addresses }])
+    expect(await a.dht.findPeer(target.id)).toEqual({ id: target.id, addresses: target.addresses })
+    expect(await a.dial(target.id)).toMatchObject({ remotePeer: target.id })
+    expect(await a.dht.get(ipnsKey)).toEqual(fromHex(bothVersions))
+    expect(await a.dht.put(ipnsKey, fromHex(secondVersion))).toBe(1)
+    expect([...kept.values()]).toEqual([Buffer.from(secondVersion, 'hex')])
+    expect(asked.length).toBe(5)
+    expect(await codeOf(all(a.dht.closestPeers(target.id)))).toBe('ERR_UNSUPPORTED')
+    expect(await codeOf(a.dht.provide(cidOf('x')))).toBe('ERR_UNSUPPORTED')
+    expect(await codeOf(start({ delegatedRouting: ['nonsense'] }))).toBe('ERR_INVALID_ARGUMENT')
+  })
+
+  it('is not believed: records are validated, whoever sends them, and where it errs the DHT goes on', async () => {
+    const bent = fromHex(bothVersions)
+    bent[12] = (bent[12] as number) ^ 1
+    const { url } = await router({ 'ipns/': bent, 'providers/': 'nonsense' })
+    const alone = await start({ dht: false, delegatedRouting: [url] })
+    expect(await codeOf(alone.dht.get(ipnsKey))).toBe('ERR_NOT_FOUND')
+    expect(await codeOf(alone.dht.put(ipnsKey, bent))).toBe('ERR_INVALID_RECORD')
+    expect(await codeOf(alone.dht.findPeer(alone.id))).toBe('ERR_NOT_FOUND')
+    expect(await all(alone.dht.findProviders(cidOf('x')))).toEqual([])
+  })
+
+  it('is asked beside the DHT: of both the best, and each provider once', async () => {
+    const [first, second, third] = (await servers(3)) as [Peer, Peer, Peer]
+    const cid = cidOf('both')
+    expect(await second.dht.provide(cid)).toBe(2)
+    const { url, kept } = await router({ 'providers/': { Providers: [recordOf(second), recordOf(third)] }, 'ipns/': fromHex(bothVersions) })
+    const a = await start({ bootstrap: [first.addresses[0] as string], delegatedRouting: [url, 'http://127.0.0.1:1'] })
+    expect((await all(a.dht.findProviders(cid))).map(({ id }) => id).sort()).toEqual([second.id, third.id].sort())
+    expect(await a.dht.get(ipnsKey)).toEqual(fromHex(bothVersions))
+    // The same record in its shorter form has the greater bytes.
+    expect(await second.dht.put(ipnsKey, fromHex(secondVersion))).toBe(2)
+    expect(await a.dht.get(ipnsKey)).toEqual(fromHex(secondVersion))
+    expect(await a.dht.put(ipnsKey, fromHex(secondVersion))).toBe(4)
+    expect(kept.size).toBe(1)
   })
 })

@@ -93,6 +93,7 @@ const optionsOf = ({ connections: { gater, ...limits } = {}, ...options }: PeerO
   mplex: options.mplex !== undefined && options.mplex !== false,
   preSharedKey: options.preSharedKey,
   perf: options.perf ?? false,
+  delegatedRouting: options.delegatedRouting ?? [],
   dht: engineDht(options.dht, false),
   pubsub: pubsubSettings(options.pubsub),
   connections: limits,

@@ -28,9 +28,11 @@ import { parseSwarmKey, pnetShield } from '../engine/wire/pnet.ts'
 import { TabmeshError } from '../errors.ts'
 import { kadOptions } from '../port/dht-port.ts'
 import type { StartEngine } from '../port/engine-port.ts'
+import { httpRouters } from '../port/http-routers.ts'
 import { keepRecords } from '../port/kad-shelf.ts'
 import type { EngineOptions } from '../port/messages.ts'
 import { keepPeers } from '../port/peer-shelf.ts'
+import { routingOf } from '../port/routing.ts'
 import type { TransportOptions } from '../types.ts'
 import { type AutonatOptions, nodeAutonat } from './autonat.ts'
 import { systemTxt } from './dns.ts'
@@ -88,6 +90,7 @@ export const starter =
     const enabled = enabledOf(options.transports, confined, rtc !== undefined)
     const relays = options.relays.map(relayUrlToMultiaddr)
     const bootstrap = options.bootstrap.map(parseMultiaddr)
+    const routers = options.delegatedRouting.length > 0 ? httpRouters(options.delegatedRouting) : undefined
     const bound = boundOf(options.listen ?? [], enabled, confined)
     const propose = proposalsOf(options.encryption)
     const ca = tls?.ca === undefined ? {} : { ca: typeof tls.ca === 'string' || tls.ca instanceof Uint8Array ? [tls.ca] : tls.ca }
@@ -146,6 +149,7 @@ export const starter =
         serve: (server, on) => (on ? node.mount(server) : node.unmount(server)),
       })
     if (dht !== undefined) services.push(dht)
+    if (routers !== undefined) services.push(routers)
     const node: Node = new Node({
       host: nodeHost(identity),
       services,
@@ -190,7 +194,7 @@ export const starter =
     return {
       node,
       ping: ping.ping,
-      routing: dht,
+      routing: routingOf({ kad: dht, routers, host: node.host, namespaces }),
       warnings: peers?.warnings ?? [],
       started() {
         nat.started(node)

@@ -12,15 +12,13 @@ import type { Transport } from '../engine/net/service.ts'
 import type { KadPeer } from '../engine/protocols/kad/messages.ts'
 import { type Network, reachOf } from '../engine/protocols/kad/network.ts'
 import { ipnsKey, publicKeyKey } from '../engine/protocols/kad/records.ts'
-import type { KadOptions, KadService } from '../engine/protocols/kad/service.ts'
+import type { KadOptions } from '../engine/protocols/kad/service.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { TabmeshError } from '../errors.ts'
 import type { FoundPeer } from '../types.ts'
 import type { Commander } from './control.ts'
 import type { DhtCommands, DhtEvent, EngineDht, RecordAnswer } from './dht-messages.ts'
-
-/** What finds peers, content and records for the application. */
-export type Routing = Pick<KadService, 'findPeer' | 'findProviders' | 'closestPeers' | 'provide' | 'unprovide' | 'put' | 'get'>
+import type { Routing } from './routing.ts'
 
 /** `routing` throws where there is none. */
 export const dhtCommands = (

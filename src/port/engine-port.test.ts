@@ -28,6 +28,7 @@ const options: EngineOptions = {
   preSharedKey: undefined,
   perf: false,
   dht: undefined,
+  delegatedRouting: [],
   pubsub: false,
   connections: {},
   gates: [],

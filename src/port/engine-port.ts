@@ -22,7 +22,7 @@ import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { ConnectionInfo, KnownPeer, MessageIdFunction, PerfResult, StreamInfo, Target } from '../types.ts'
 import { type Commander, serveControl } from './control.ts'
-import { dhtCommands, type Routing } from './dht-port.ts'
+import { dhtCommands } from './dht-port.ts'
 import { askPage, type PageGates } from './gates.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { askAboutRecords, type PageNamespaces } from './namespaces.ts'
@@ -30,6 +30,7 @@ import { Pipe } from './pipe.ts'
 import { type PubsubPort, pubsubPort } from './pubsub-port.ts'
 import { placeOf } from './room-key.ts'
 import { type RoomsPort, roomsPort } from './rooms-port.ts'
+import type { Routing } from './routing.ts'
 
 /** What a host makes of the options: a node that has not been started, its ping, and what to do once it is stopped. */
 export interface Engine {
@@ -81,7 +82,7 @@ export const serveEngine = (
   const tell = (event: EngineEvent, transfer: Transferable[] = []): void => events.postMessage(event, transfer)
   const routing = (): Routing => {
     const { routing: given } = running()
-    if (given === undefined) throw new TabmeshError('ERR_UNSUPPORTED', '`dht` is off')
+    if (given === undefined) throw new TabmeshError('ERR_UNSUPPORTED', '`dht` is off, and there is no `delegatedRouting`')
     return given
   }
   let pubsub: PubsubPort | undefined

@@ -61,6 +61,7 @@ export interface EngineOptions {
   readonly preSharedKey: string | Uint8Array | undefined
   readonly perf: boolean
   readonly dht: EngineDht | undefined
+  readonly delegatedRouting: readonly string[]
   readonly pubsub: PubsubSettings | false
   readonly connections: Omit<ConnectionOptions, 'gater'>
   /** The hooks of the page's gater: what has none is not asked about, and no message is sent for it. */

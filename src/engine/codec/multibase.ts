@@ -39,6 +39,9 @@ const decode = (text: string, decoder: (text: string) => Uint8Array | undefined)
 /** Without a prefix: peer ids. */
 export const toBase58 = (bytes: Uint8Array): string => base58btc.baseEncode(bytes)
 
+/** With its prefix, `b…`. */
+export const toBase32 = (bytes: Uint8Array): string => base32.encode(bytes)
+
 /** With its prefix, `k…`. */
 export const toBase36 = (bytes: Uint8Array): string => base36.encode(bytes)
 

@@ -88,6 +88,8 @@ export interface KadService extends Service, Omit<Operations, 'announce'> {
   load(shelved: Partial<Shelved>): void
   /** What is to be kept. */
   readonly shelved: Shelved
+  /** Whether somebody is known, or will be: those it begins with. */
+  readonly hopeful: boolean
   /** Peers in the routing table. */
   readonly peers: readonly Contact[]
   /** In `auto`: whether anybody can dial us. */
@@ -280,6 +282,9 @@ export const kadService = (options: KadOptions = {}): KadService => {
     providers: providerStore,
     get serving() {
       return isServing
+    },
+    get hopeful() {
+      return table.size > 0 || (options.bootstrap ?? []).length > 0
     },
     get peers() {
       return table.contacts()
