@@ -36,9 +36,9 @@ export interface PubsubOwner {
 
 /** Who waits for what became of a message. */
 interface Publication {
-  promise: Promise<PublishResult> | undefined
-  resolve: (result: PublishResult) => void
-  reject: (error: TabmeshError) => void
+  readonly promise: Promise<PublishResult>
+  readonly resolve: (result: PublishResult) => void
+  readonly reject: (error: TabmeshError) => void
   /** What is told here too, where the application wants that. */
   readonly own: { readonly topic: string; readonly data: Uint8Array } | undefined
 }
@@ -70,8 +70,7 @@ export class Pubsub extends EventTarget {
   /** Connected peers by topic. */
   readonly #subscribers = new Map<string, Set<string>>()
   #pairs = 0
-  readonly #publications = new Map<number, Publication>()
-  #tickets = 0
+  readonly #publications = new Publications()
   #reader: LaneReader | undefined
   #over: TabmeshError | undefined
 
@@ -151,20 +150,12 @@ export class Pubsub extends EventTarget {
     if (data.length > GOSSIP_MAX_DATA)
       throw new TabmeshError('ERR_INVALID_ARGUMENT', `a message of ${data.length} bytes, where ${GOSSIP_MAX_DATA} reach all peers`)
     if (lane.waiting > PUBSUB_MAX_WAITING) throw new TabmeshError('ERR_PUBLISH_QUEUE', `${lane.waiting} bytes wait to be published`)
-    this.#tickets = (this.#tickets + 1) >>> 0
-    const ticket = this.#tickets
-    lane.begin(PUBLISH, data.length + 12)
-    lane.u32(ticket)
-    lane.text(topic)
-    lane.bytes(data)
     const own = this.#owner.emitSelf ? { topic, data: data.slice() } : undefined
-    const publication: Publication = { resolve: noop, reject: noop, own, promise: undefined }
-    publication.promise = new Promise((resolve, reject) => {
-      publication.resolve = resolve
-      publication.reject = reject
-    })
-    this.#publications.set(ticket, publication)
-    return publication.promise
+    // Ten thousand calls in a row should not cost a frame: one record at a stroke, and no function made for each promise.
+    lane.record(PUBLISH, this.#publications.next, topic, data)
+    const promise = new Promise(keepSettlers)
+    this.#publications.add({ promise, resolve: settlers.resolve, reject: settlers.reject, own })
+    return promise
   }
 
   /** What gossipsub makes of its peers and topics. */
@@ -191,12 +182,11 @@ export class Pubsub extends EventTarget {
     this.#reader?.end()
     this.#subscriptions.clear()
     this.#subscribers.clear()
-    for (const { promise, reject } of this.#publications.values()) {
+    for (const { promise, reject } of this.#publications.takeAll()) {
       // Who did not wait for it does not mind, and a Node program must not end for it.
-      promise?.catch(noop)
+      promise.catch(noop)
       reject(error)
     }
-    this.#publications.clear()
   }
 
   #check(topic: string): void {
@@ -217,20 +207,14 @@ export class Pubsub extends EventTarget {
     } else if (kind === CHANGE) {
       this.#changed(records.text(), records.text(), records.u32() === 1)
     } else if (kind === REFUSED) {
-      const publication = this.#takePublication(records.u32())
+      const publication = this.#publications.take(records.u32())
       const error = inflateError(JSON.parse(fromUtf8(records.bytes())) as PlainError)
       publication?.reject(asTabmeshError(error, 'ERR_INTERNAL', 'the engine'))
     }
   }
 
-  #takePublication(ticket: number): Publication | undefined {
-    const publication = this.#publications.get(ticket)
-    this.#publications.delete(ticket)
-    return publication
-  }
-
   #published(ticket: number, peersPlusOne: number, id: Uint8Array): void {
-    const publication = this.#takePublication(ticket)
+    const publication = this.#publications.take(ticket)
     if (publication === undefined) return
     if (peersPlusOne === 0) return publication.reject(new TabmeshError('ERR_INTERNAL', 'the message could not be signed'))
     const text = hex(id)
@@ -280,6 +264,53 @@ export class Pubsub extends EventTarget {
 }
 
 const noop = (): void => {}
+
+/** Of the promise made last. */
+const settlers: { -readonly [K in 'resolve' | 'reject']: Publication[K] } = { resolve: noop, reject: noop }
+const keepSettlers = (resolve: (result: PublishResult) => void, reject: (error: TabmeshError) => void): void => {
+  settlers.resolve = resolve
+  settlers.reject = reject
+}
+
+/** By ticket: they are settled almost in the order in which they were made. */
+class Publications {
+  #list: (Publication | undefined)[] = []
+  /** The ticket of the list's first. */
+  #first = 0
+  /** Places at the beginning of the list that are empty. */
+  #empty = 0
+
+  /** The ticket of what is added next. */
+  get next(): number {
+    return this.#first + this.#list.length
+  }
+
+  add(publication: Publication): void {
+    this.#list.push(publication)
+  }
+
+  take(ticket: number): Publication | undefined {
+    const at = ticket - this.#first
+    const found = this.#list[at]
+    if (found === undefined) return undefined
+    this.#list[at] = undefined
+    while (this.#empty < this.#list.length && this.#list[this.#empty] === undefined) this.#empty += 1
+    if (this.#empty * 2 > this.#list.length) {
+      this.#list = this.#list.slice(this.#empty)
+      this.#first += this.#empty
+      this.#empty = 0
+    }
+    return found
+  }
+
+  takeAll(): Publication[] {
+    const all = this.#list.filter((each) => each !== undefined)
+    this.#first = this.next
+    this.#list = []
+    this.#empty = 0
+    return all
+  }
+}
 
 const IGNORE = verdicts.indexOf('ignore')
 

@@ -615,6 +615,8 @@ export const GOSSIP_REOPEN_MIN = 100
 export const GOSSIP_REOPEN_TRIES = 4
 /** A stream that has been there so long counts as a success. */
 export const GOSSIP_STABLE = 60_000
+/** A peer's new stream waits so long for a former one that brings nothing and does not end. */
+export const GOSSIP_PATIENCE = 1_000
 /** Dials for peers that a PRUNE offered, at a time (go: 8), and those that wait. */
 export const GOSSIP_MAX_DIALS = 8
 export const GOSSIP_MAX_DIALS_WAITING = 128

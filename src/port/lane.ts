@@ -70,6 +70,19 @@ export class Lane {
     })
   }
 
+  /** A whole record of a number, a text and bytes, at a stroke. */
+  record(kind: number, value: number, text: string, bytes: Uint8Array): void {
+    const { length } = bytes
+    this.begin(kind, length + 12)
+    const view = this.#view
+    const at = this.#at
+    view.setUint32(at, value)
+    view.setUint32(at + 4, this.#numberOf(text))
+    view.setUint32(at + 8, length)
+    this.#bytes.set(bytes, at + 12)
+    this.#move(length + 12)
+  }
+
   u32(value: number): void {
     this.#room(4)
     this.#view.setUint32(this.#at, value)
@@ -78,12 +91,16 @@ export class Lane {
 
   /** A text that is likely to come again. */
   text(text: string): void {
+    this.u32(this.#numberOf(text))
+  }
+
+  #numberOf(text: string): number {
     let number = this.#numbers.get(text)
     if (number === undefined) {
       number = this.#texts.push(text) - 1
       this.#numbers.set(text, number)
     }
-    this.u32(number)
+    return number
   }
 
   bytes(bytes: Uint8Array): void {

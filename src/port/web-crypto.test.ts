@@ -68,3 +68,39 @@ it('RSA is checked by the platform', async () => {
   expect(await check(key, text, signature)).toBe(true)
   expect(await check(key, utf8('other'), signature)).toBe(false)
 })
+
+it('signatures are told of in the order in which they were asked about, whoever is slow', async () => {
+  const [key, other] = keys as [(typeof keys)[number], (typeof keys)[number]]
+  const signature = signWith(key, text)
+  const signatureOfOther = signWith(other, text)
+  const { subtle } = crypto
+  const waiting: (() => void)[] = []
+  const held = (...args: Parameters<SubtleCrypto['verify']>): Promise<boolean> =>
+    new Promise((resolve) => waiting.push(() => resolve(subtle.verify(...args))))
+  vi.stubGlobal('crypto', { subtle: { importKey: subtle.importKey.bind(subtle), verify: held } })
+  const told: [number, boolean][] = []
+  const asked = [true, false, true, true].map(
+    (right, i) =>
+      new Promise<void>((resolve) =>
+        verify(key.publicKey, right ? text : utf8('other'), signature, (valid) => {
+          told.push([i, valid])
+          resolve()
+        }),
+      ),
+  )
+  // In script, and so known at once.
+  verify(other.publicKey, text, signatureOfOther, (valid) => told.push([4, valid]))
+  while (waiting.length < 4) await new Promise((resolve) => setImmediate(resolve))
+  for (const i of [3, 1, 2]) waiting[i]?.()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(told).toEqual([])
+  waiting[0]?.()
+  await Promise.all(asked)
+  expect(told).toEqual([
+    [0, true],
+    [1, false],
+    [2, true],
+    [3, true],
+    [4, true],
+  ])
+})

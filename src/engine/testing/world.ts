@@ -101,10 +101,10 @@ export class World {
     }
   }
 
-  /** Two ends of one byte pipe through this world. */
-  pipe(): [Channel, Channel] {
-    const near = new MemoryEnd(this)
-    const far = new MemoryEnd(this)
+  /** Two ends of one byte pipe through this world; `latency` where it is not the world's. */
+  pipe(latency?: number): [Channel, Channel] {
+    const near = new MemoryEnd(this, latency)
+    const far = new MemoryEnd(this, latency)
     near.far = far
     far.far = near
     this.#pipes.add(near)
@@ -185,12 +185,18 @@ const WINDOW = 256 * 1024
 class MemoryEnd implements Channel {
   far!: MemoryEnd
   readonly #world: World
+  readonly #latency: number | undefined
   readonly #inlet = new Inlet()
   #unreleased = 0
   #ended = false
 
-  constructor(world: World) {
+  constructor(world: World, latency: number | undefined) {
     this.#world = world
+    this.#latency = latency
+  }
+
+  #after(run: () => void): void {
+    this.#world.after(this.#latency ?? this.#world.latency, run)
   }
 
   get credit(): number {
@@ -200,13 +206,13 @@ class MemoryEnd implements Channel {
   write(bytes: Uint8Array): void {
     if (this.#ended) return
     this.#unreleased += bytes.length
-    this.#world.after(this.#world.latency, () => this.far.#inlet.push(bytes))
+    this.#after(() => this.far.#inlet.push(bytes))
   }
 
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#world.after(this.#world.latency, () => {
+    this.#after(() => {
       this.far.#inlet.end()
       if (this.far.#ended) {
         this.far.#inlet.close()
@@ -218,9 +224,7 @@ class MemoryEnd implements Channel {
   abort(fault: TabmeshError): void {
     this.#ended = true
     this.#inlet.close(fault)
-    this.#world.after(this.#world.latency, () =>
-      this.far.#inlet.close(new TabmeshError('ERR_CONNECTION_CLOSED', 'the other end is gone', { cause: fault })),
-    )
+    this.#after(() => this.far.#inlet.close(new TabmeshError('ERR_CONNECTION_CLOSED', 'the other end is gone', { cause: fault })))
   }
 
   attach(sink: Sink): void {
@@ -233,7 +237,7 @@ class MemoryEnd implements Channel {
 
   release(bytes: number): void {
     const far = this.far
-    this.#world.after(this.#world.latency, () => {
+    this.#after(() => {
       const stuck = far.credit <= 0
       far.#unreleased -= bytes
       if (stuck && far.credit > 0) far.#inlet.drain()

@@ -29,11 +29,19 @@ export class Inbound implements Sink {
   /** Bytes received and not released. */
   #owed = 0
   #busy = false
+  /** The remote has ended it; it is closed; nothing of it counts any more. */
+  #ended = false
   #closed = false
+  #refused = false
 
   constructor(stream: Stream, owner: InboundOwner) {
     this.stream = stream
     this.#owner = owner
+  }
+
+  /** Something of it waits. */
+  get unread(): boolean {
+    return this.#at < this.#waiting.length
   }
 
   /** Begins to read. */
@@ -52,14 +60,12 @@ export class Inbound implements Sink {
   }
 
   resume(): void {
-    if (this.#busy || this.#closed) return
+    if (this.#busy || this.#refused) return
     this.#busy = true
     try {
       while (this.#at < this.#waiting.length && this.#owner.takes()) {
         const rpc = this.#owner.rpcs.read(this.#waiting[this.#at++] as Uint8Array)
         this.#owner.onRpc(rpc)
-        // What it set off may have ended the stream.
-        if (this.#closed) return
       }
     } catch (error) {
       return this.#refuse(error)
@@ -69,22 +75,27 @@ export class Inbound implements Sink {
     if (this.#at < this.#waiting.length) return
     this.#waiting = []
     this.#at = 0
+    if (this.#closed) return this.#owner.onGone()
     const owed = this.#owed
     this.#owed = 0
     if (owed > 0) this.stream.release(owed)
+    if (this.#ended) this.stream.end()
   }
 
   #refuse(error: unknown): void {
+    this.#refused = true
+    this.#waiting = []
     this.stream.abort(asTabmeshError(error, 'ERR_INTERNAL', `reading pubsub from ${this.stream.connection.remotePeer}`))
   }
 
   onEnd(): void {
-    this.stream.end()
+    this.#ended = true
+    if (!this.unread) this.stream.end()
   }
 
+  /** What came before is still read. */
   onClose(): void {
     this.#closed = true
-    this.#waiting = []
-    this.#owner.onGone()
+    if (!this.unread || this.#refused) this.#owner.onGone()
   }
 }

@@ -4,7 +4,7 @@
  *   connected, speaks pubsub ─ settle ─▶ next ─ agreed ─▶ outbound ─┬─ a better connection ─▶ next …, then the old one ends
  *                                          ▲                        └─ broke ─▶ wait, REOPEN_TRIES times ─▶ settle
  *                                          └────────────────────────────────────┘
- *   a stream of the peer ─▶ inbound, read once outbound is there; the one before it is read to its end
+ *   a stream of the peer ─▶ inbound, read once outbound is there and the one before it was read to its end: nothing overtakes what it carried
  *
  * The router knows of a peer from our first stream on. A break of ours is no end as long as the peer's stream stands: what it said there
  * (where it is, whom it grafted) it does not say again.
@@ -14,7 +14,14 @@
 
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { GOSSIP_BURST, GOSSIP_BURST_INTERVAL, GOSSIP_REOPEN_MIN, GOSSIP_REOPEN_TRIES, GOSSIP_STABLE } from '../../limits.ts'
+import {
+  GOSSIP_BURST,
+  GOSSIP_BURST_INTERVAL,
+  GOSSIP_PATIENCE,
+  GOSSIP_REOPEN_MIN,
+  GOSSIP_REOPEN_TRIES,
+  GOSSIP_STABLE,
+} from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -50,6 +57,8 @@ interface Link {
   former: Inbound | undefined
   /** The inbound stream is read. */
   reading: boolean
+  /** It waits for the former one, which must go on or end. */
+  patience: Cancel | undefined
   /** The router knows of the peer. */
   known: boolean
   failures: number
@@ -167,6 +176,7 @@ export class Links {
         inbound: undefined,
         former: undefined,
         reading: false,
+        patience: undefined,
         known: false,
         failures: 0,
         openedAt: 0,
@@ -184,6 +194,7 @@ export class Links {
     if (link === undefined || link.outbound !== undefined || link.next !== undefined || link.inbound !== undefined) return
     link.retry?.()
     link.soon?.()
+    link.patience?.()
     this.#links.delete(peer)
   }
 
@@ -230,7 +241,10 @@ export class Links {
     const wait = GOSSIP_REOPEN_MIN * 2 ** link.failures
     link.failures += 1
     const over = link.failures > GOSSIP_REOPEN_TRIES || !net.connections(peer).some(({ status }) => status === 'open')
-    if (link.outbound === undefined && (over || link.inbound === undefined || !link.reading)) this.#disconnect(link)
+    // What it said before it went still counts.
+    const unread = link.inbound?.unread === true
+    if (link.outbound === undefined && !unread && (over || link.inbound === undefined || !(link.reading || link.patience)))
+      this.#disconnect(link)
     if (over) {
       // It speaks no pubsub any more, or not with us: what it still sends is not for us.
       if (link.outbound === undefined) link.inbound?.stream.abort(notNeeded())
@@ -268,7 +282,10 @@ export class Links {
       onRpc: (rpc) => handle({ t: 'rpc', peer: link.peer, rpc }),
       onGone: () => {
         this.#held.delete(inbound)
-        if (link.former === inbound) link.former = undefined
+        if (link.former === inbound) {
+          link.former = undefined
+          this.#read(link)
+        }
         if (link.inbound !== inbound) return
         link.inbound = undefined
         link.reading = false
@@ -276,6 +293,7 @@ export class Links {
         this.#forgetUnused(link.peer)
       },
     })
+    this.#hasten(link)
     link.former?.stream.abort(notNeeded())
     link.former = link.inbound
     if (!link.reading) link.former?.stream.abort(notNeeded())
@@ -286,18 +304,39 @@ export class Links {
   }
 
   #read(link: Link): void {
-    if (link.inbound === undefined || link.reading || link.outbound === undefined) return
+    const { inbound, former } = link
+    if (inbound === undefined || link.reading || link.outbound === undefined) return
+    if (former === undefined) return this.#start(link, inbound)
+    if (link.patience !== undefined) return
+    const { received } = former.stream
+    link.patience = this.#owner.net.host.after(GOSSIP_PATIENCE, () => {
+      link.patience = undefined
+      // A peer that lost its stream, or forgot it, does not end it.
+      if (link.former === former && former.stream.received === received && !this.#held.has(former)) this.#start(link, inbound)
+      else this.#read(link)
+    })
+  }
+
+  #start(link: Link, inbound: Inbound): void {
+    link.patience?.()
+    link.patience = undefined
     link.reading = true
-    link.inbound.start()
+    inbound.start()
+  }
+
+  /** Another stream comes: what waited waits no more. */
+  #hasten(link: Link): void {
+    if (link.inbound !== undefined && link.patience !== undefined) this.#start(link, link.inbound)
   }
 
   stop(): void {
     this.#stopped = true
-    for (const { outbound, next, retry, soon } of this.#links.values()) {
+    for (const { outbound, next, retry, soon, patience } of this.#links.values()) {
       outbound?.end()
       next?.abort(notNeeded())
       retry?.()
       soon?.()
+      patience?.()
     }
     this.#links.clear()
   }

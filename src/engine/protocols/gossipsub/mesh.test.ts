@@ -23,14 +23,22 @@ describe('the mesh', () => {
     expect(lab.who(20, grafted)).toEqual(lab.mesh(20))
   })
 
-  it('is topped up at a heartbeat, as peers come', () => {
+  it('has too few: who comes is grafted at once, and others at a heartbeat', () => {
     const lab = new Lab()
     lab.join()
+    lab.router.handle({ t: 'score', peer: peerOf(1), value: -1 }, 0)
     lab.peers(0, 4)
-    expect(lab.mesh(4)).toEqual([])
-    lab.run(200)
-    expect(lab.mesh(4)).toEqual([0, 1, 2, 3])
+    expect(lab.mesh(4)).toEqual([0, 2, 3])
+    expect(lab.who(4, ({ control }) => control?.graft.includes('news') === true)).toEqual([0, 2, 3])
     lab.peers(4, 20)
+    expect(lab.mesh(20)).toEqual([0, 2, 3, 4, 5])
+    lab.run(1_000)
+    expect(lab.mesh(20)).toHaveLength(5)
+    lab.rpc(0, { prune: [{ topic: 'news', peers: [], backoff: 60 }] })
+    // Who left and comes back is not welcome yet.
+    lab.rpc(0, { subscriptions: [{ subscribe: false, topic: 'news' }] })
+    lab.rpc(0, { subscriptions: [{ subscribe: true, topic: 'news' }] })
+    expect(lab.mesh(20)).toEqual([2, 3, 4, 5])
     lab.run(1_000)
     expect(lab.mesh(20)).toHaveLength(6)
   })
@@ -92,7 +100,7 @@ describe('the mesh', () => {
     other.run(200)
     other.peers(6, 8, { outbound: true })
     other.run(1_000)
-    expect(other.mesh(8)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect(other.mesh(8)).toEqual([0, 1, 2, 3, 4, 6, 7])
   })
 
   it('lets go of peers below zero, offering them nobody', () => {
@@ -223,10 +231,10 @@ describe('the mesh', () => {
 describe('peer exchange', () => {
   it('offers others of good standing, with their records', () => {
     const lab = new Lab({ params: { peerExchange: true } })
-    lab.join()
     lab.peers(0, 13)
     lab.router.handle({ t: 'record', peer: peerOf(1), record: Uint8Array.of(1, 2, 3) }, 0)
     lab.router.handle({ t: 'score', peer: peerOf(2), value: -1 }, 0)
+    lab.join()
     for (let n = 1; n < 13; n++) if (n !== 2) lab.rpc(n, { graft: ['news'] })
     lab.rpc(0, { graft: ['news'] })
     lab.clear()

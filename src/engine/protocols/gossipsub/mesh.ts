@@ -131,6 +131,16 @@ export const onPrune = (state: State, peer: Peer, prunes: readonly Prune[], now:
   }
 }
 
+/**
+ * A peer has come into a topic of ours. Where the mesh has too few it is grafted at once, as rust does: until the next heartbeat, which is when
+ * go and js would, nothing that others publish is passed on to it, and what it misses then it is told of by nobody.
+ */
+export const welcome = (state: State, topic: Topic, peer: Peer, now: number): void => {
+  const { mesh } = topic
+  if (mesh === undefined || mesh.size >= state.params.dLow || mesh.has(peer) || peer.direct || !peer.hasMesh) return
+  if (state.score(peer) >= 0 && !isBackedOff(state, topic, peer.id, now)) graft(state, topic, mesh, peer, now)
+}
+
 /** What a heartbeat does for one mesh. */
 export const maintainMesh = (state: State, topic: Topic, mesh: Set<Peer>, now: number): void => {
   const { d, dLow, dHigh, dOut } = state.params

@@ -25,7 +25,7 @@ import { onExtensions, sayExtensions } from './extensions.ts'
 import { onHave, onWant } from './gossip.ts'
 import { heartbeat } from './heartbeat.ts'
 import { type Inspection, inspect } from './inspect.ts'
-import { dropFromMesh, joinMesh, leaveMesh, onGraft, onPrune } from './mesh.ts'
+import { dropFromMesh, joinMesh, leaveMesh, onGraft, onPrune, welcome } from './mesh.ts'
 import type { MessageId } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
 import { checkParams, defaultParams, type Params } from './params.ts'
@@ -331,8 +331,9 @@ export class Router {
     for (const { topic: name, subscribe } of rpc.subscriptions) {
       const topic = subscribe ? state.topic(name) : state.topics.get(name)
       if (topic === undefined) continue
-      if (subscribe) subscribed(state, peer, topic)
-      else {
+      if (subscribe) {
+        if (!topic.peers.has(peer) && subscribed(state, peer, topic)) welcome(state, topic, peer, now)
+      } else {
         dropFromMesh(state, topic, peer)
         unsubscribed(state, peer, topic)
       }

@@ -247,6 +247,78 @@ describe('gossipsub between nodes', () => {
   })
 })
 
+describe('a stream that moves to another connection', () => {
+  it('what is still under way on the former one is heard first', () => {
+    const world = new World(15)
+    // The one that the smaller peer id dialled goes.
+    const [a, b] = [member(world, { signing: 'StrictNoSign' }), member(world, { signing: 'StrictNoSign' })].sort((one, other) =>
+      one.self < other.self ? -1 : 1,
+    ) as [Member, Member]
+    const connect = (from: Member, to: Member, latency: number): void => {
+      const [near, far] = world.pipe(latency)
+      to.node.accept({ t: 'pipe', channel: far, transport: 'memory', remoteAddr: parseMultiaddr('/memory/0') })
+      from.node.adopt({ t: 'pipe', channel: near, transport: 'memory', remoteAddr: to.address }, to.self, () => {})
+    }
+    connect(a, b, 700)
+    world.run(10_000)
+    joined(world, [a, b])
+    expect(a.pubsub.mesh('news')).toEqual([b.self])
+    connect(b, a, 5)
+    const words = Array.from({ length: 600 }, (_, i) => `${i}`)
+    for (let i = 0; i < 60; i++) {
+      for (const word of words.slice(10 * i, 10 * i + 10)) a.pubsub.publish('news', utf8(word))
+      world.run(100)
+    }
+    world.run(10_000)
+    expect(b.heard.map(([, text]) => text)).toEqual(words)
+  })
+
+  it('a former one that is forgotten is not waited for', () => {
+    const world = new World(16)
+    const a = member(world)
+    const forgetful = world.node(() => ({
+      services: [identifyService(), { name: 'forgetful', protocols: { [MESHSUB_13]: {} }, onStream: () => {} }],
+    }))
+    dial(world, a, { ...a, address: forgetful.address })
+    a.pubsub.join('news')
+    const [connection] = forgetful.node.connections(a.self)
+    const subscribe = (topic: number): Uint8Array => Uint8Array.of(7, 0x0a, 5, 8, 1, 0x12, 1, topic)
+    connection?.openStream([MESHSUB_13]).write(subscribe(0x61))
+    world.run(100)
+    connection?.openStream([MESHSUB_13]).write(subscribe(0x62))
+    world.run(100)
+    expect([a.pubsub.peers('a').length, a.pubsub.peers('b').length]).toEqual([1, 0])
+    world.run(2_000)
+    expect(a.pubsub.peers('b').length).toBe(1)
+    connection?.openStream([MESHSUB_13]).write(subscribe(0x63))
+    world.run(50)
+    connection?.openStream([MESHSUB_13]).write(subscribe(0x64))
+    world.run(3_000)
+    expect(['a', 'b', 'c', 'd'].map((topic) => a.pubsub.peers(topic).length)).toEqual([1, 1, 1, 1])
+  })
+
+  it('that ended, or whose connection is lost, is read to the end, at whatever pace', () => {
+    const world = new World(17)
+    const [a, b] = line(world, 2, { signing: 'StrictNoSign' }) as [Member, Member]
+    let room = true
+    const slow = member(world, { signing: 'StrictNoSign', takes: () => room })
+    dial(world, slow, a)
+    joined(world, [a, b, slow])
+    room = false
+    for (let i = 0; i < 50; i++) a.pubsub.publish('news', utf8(`${i}`))
+    world.run(200)
+    expect(slow.heard.length).toBe(0)
+    a.pubsub.stop?.()
+    for (const connection of slow.node.connections()) connection.close()
+    world.run(2_000)
+    room = true
+    slow.pubsub.resume()
+    world.run(2_000)
+    expect([slow.heard.length, b.heard.length]).toEqual([50, 50])
+    expect(slow.pubsub.peers('news')).toEqual([])
+  })
+})
+
 describe('with go', () => {
   it('messages go at a pace that it can follow, and it is told in IHAVE what it may have lost', () => {
     const world = new World(12)
@@ -409,7 +481,7 @@ describe('a remote that breaks rules', () => {
     expect(streams(a)).toEqual([`inbound ${MESHSUB_13}`, `inbound ${MESHSUB_13}`, `outbound ${MESHSUB_13}`])
     const last = open()
     last.write(Uint8Array.of(7, 0x0a, 5, 8, 1, 0x12, 1, 0x61))
-    world.run(1_000)
+    world.run(2_000)
     expect(a.pubsub.peers('a')).toHaveLength(1)
   })
 

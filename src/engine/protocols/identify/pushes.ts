@@ -55,7 +55,8 @@ export class Pushes {
   changed(): void {
     this.#version += 1
     const now = this.#net.host.now()
-    if (this.#pushAt > now) return
+    // Who comes later asks.
+    if (this.#pushAt > now || this.#net.connections().length === 0) return
     this.#pushAt = Math.max(now + IDENTIFY_PUSH_DELAY, this.#pushAt + IDENTIFY_PUSH_SPACING)
     this.#wakeAt(this.#pushAt)
   }
