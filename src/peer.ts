@@ -109,6 +109,7 @@ export class Peer extends EventTarget {
     this.id = started.id
     this.publicKey = started.publicKey
     this.#protocols = started.protocols
+    this.#addresses = started.addresses
     this.#control = control
     this.#engine = engine
     this.#log = log

@@ -139,7 +139,9 @@ export const serveEngine = (
           })
         }
         const { port2: port } = lane ?? {}
-        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols: node.protocols(false), pubsub: port }, port ? [port] : [])
+        const addresses = node.addresses.map(textOf)
+        const protocols = node.protocols(false)
+        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols, addresses, pubsub: port }, port ? [port] : [])
       }
       let wanted = true
       // A count that is none would hold nothing, and say nothing.

@@ -82,6 +82,7 @@ export interface EngineStarted {
   readonly id: string
   readonly publicKey: Uint8Array
   readonly protocols: readonly string[]
+  readonly addresses: readonly string[]
   /** The lane of published and heard messages (pubsub-records.ts); undefined where pubsub is off. */
   readonly pubsub: MessagePort | undefined
 }
