@@ -10,8 +10,8 @@ export interface Person {
 }
 
 let me = ''
-/** What is shown of each of the others; `gone` is somebody we wait for. */
-const shown = new Map<string, Person | 'gone'>()
+/** What is shown of each of the others. */
+const shown = new Map<string, Person>()
 
 // ── Ourselves and the relay ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,36 +61,22 @@ export const showPeople = (people: readonly Person[]): void => {
     const { id, path } = person
     const before = shown.get(id)
     const way = path === 'relay' ? 'through the relay' : 'directly'
-    if (before === undefined || before === 'gone') {
+    if (before === undefined) {
       showNote(`${nameOf(id)} is here, ${way}`)
       $('log').querySelector('.empty')?.remove()
-      clearErrors((code) => code === 'ERR_DIAL_FAILED')
     } else if (before.path !== path) showNote(`${nameOf(id)} is now connected ${way}`)
     shown.set(id, person)
   }
-  for (const [id, before] of shown) {
-    if (before === 'gone' || people.some((person) => person.id === id)) continue
+  for (const id of shown.keys()) {
+    if (people.some((person) => person.id === id)) continue
     shown.delete(id)
     showNote(`${nameOf(id)} has left`)
   }
   drawPeople()
 }
 
-/** The one whose link we hold does not answer; we go on trying. */
-export const showHostAway = (id: string, error: unknown): void => {
-  if (shown.get(id) === 'gone') return
-  shown.set(id, 'gone')
-  $('log').querySelector('.empty')?.remove()
-  showError(error, `${nameOf(id)}, whose link this is, can't be reached. Trying again…`)
-  drawPeople()
-}
-
 const drawPeople = (): void => {
-  const rows = [...shown].map(([id, person]) =>
-    person === 'gone'
-      ? row(id, 'away', 'not here', '')
-      : row(id, person.path, person.path, person.rtt === undefined ? '' : round(person.rtt)),
-  )
+  const rows = [...shown].map(([id, { path, rtt }]) => row(id, path, path, rtt === undefined ? '' : round(rtt)))
   $('people').replaceChildren(...(me === '' ? [] : [row(me, 'me', 'you', '')]), ...rows)
 }
 
@@ -118,16 +104,13 @@ export const onSend = (send: (text: string) => void): void => {
   }
 }
 
-export const showMessage = (from: string, text: string): { notDelivered(to: string, error: unknown): void } => {
+export const showMessage = (from: string, text: string): void => {
   const time = new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
   const body = element('div', 'body', [
     element('p', 'from', [element('b', '', from === me ? 'You' : nameOf(from)), element('time', '', time)]),
     element('p', 'text', text),
   ])
   append(element('li', from === me ? 'message mine' : 'message', [avatar(from), body]))
-  return {
-    notDelivered: (to, error) => body.append(element('p', 'failed', `Not delivered to ${nameOf(to)}: ${codeOf(error)}`)),
-  }
 }
 
 const showNote = (text: string): void => append(element('li', 'note', text))
