@@ -3,6 +3,7 @@
 import { expect, type Page } from 'playwright/test'
 import type { PeerOptions, Room } from 'tabmesh'
 import { start, test } from './harness.ts'
+import { startRelay } from './relay-process.ts'
 
 interface RoomLog {
   room: Room<unknown>
@@ -67,4 +68,157 @@ test('eight pages, each a thousand messages: all in order, once', async ({ openP
     expect(happened.filter((each) => each.startsWith('leave'))).toEqual([])
   }
   console.log(`56,000 messages delivered in ${took} ms`)
+})
+
+test('two rooms with passwords and an open one, side by side in the same pages, hear nothing of each other', async ({
+  openPage,
+  relay,
+}) => {
+  const pages = (await Promise.all([openPage(), openPage(), openPage()])) as [Page, Page, Page]
+  const [a, b, c] = pages
+  for (const page of pages) await start(page, { relays: [relay.http] })
+  // a and b share one password, b and c another, all three the name.
+  await Promise.all([join(a, 'cellar', 'red'), join(b, 'cellar', 'red'), join(b, 'cellar', 'white'), join(c, 'cellar', 'white')])
+  for (const page of pages) await join(page, 'cellar')
+  await Promise.all([untilMembers(a, 'red', 1), untilMembers(b, 'red', 1), untilMembers(b, 'white', 1), untilMembers(c, 'white', 1)])
+  await Promise.all(pages.map((page) => untilMembers(page, 'cellar', 2)))
+  await Promise.all(
+    pages.map((page) =>
+      page.evaluate(async () => {
+        for (const [key, { room }] of Object.entries(rooms)) for (let n = 0; n < 50; n++) await room.send(`${key} ${n}`)
+      }),
+    ),
+  )
+  const counts = (page: Page): Promise<[string, number, boolean][]> =>
+    page.evaluate(() =>
+      Object.entries(rooms)
+        .map(([key, { heard }]): [string, number, boolean] => [key, heard.length, heard.every((each) => each.includes(` ${key} `))])
+        .sort(),
+    )
+  const red: [string, number, boolean] = ['red', 50, true]
+  const white: [string, number, boolean] = ['white', 50, true]
+  const open: [string, number, boolean] = ['cellar', 100, true]
+  await expect.poll(() => counts(a), { timeout: 20_000 }).toEqual([open, red])
+  await expect.poll(() => counts(b), { timeout: 20_000 }).toEqual([open, red, white])
+  await expect.poll(() => counts(c), { timeout: 20_000 }).toEqual([open, white])
+})
+
+test('presence: who is there, what they tell, and that they are gone', async ({ openPage, relay }) => {
+  test.setTimeout(120_000)
+  const [a, b, c] = (await Promise.all([openPage(), openPage(), openPage()])) as [Page, Page, Page]
+  const [, idB, idC] = [
+    await enter(a, 'seen', { relays: [relay.http] }),
+    await enter(b, 'seen', { relays: [relay.http] }),
+    await enter(c, 'seen', { relays: [relay.http] }),
+  ]
+  await untilMembers(a, 'seen', 2)
+  const presence = (page: Page, of: string): Promise<unknown> => page.evaluate((id) => rooms.seen?.room.peers.get(id)?.presence, of)
+  await b.evaluate(() => {
+    const room = rooms.seen?.room
+    if (room !== undefined) for (let x = 0; x <= 100; x++) room.presence = { x }
+  })
+  await expect.poll(() => presence(a, idB)).toEqual({ x: 100 })
+  await expect.poll(() => presence(c, idB)).toEqual({ x: 100 })
+  // One says goodbye; one closes its tab, and is missed.
+  await b.evaluate(() => rooms.seen?.room.leave())
+  await untilMembers(a, 'seen', 1, 5_000)
+  const closed = Date.now()
+  await c.close()
+  await untilMembers(a, 'seen', 0, 30_000)
+  const missed = Date.now() - closed
+  const happened = await a.evaluate(() => rooms.seen?.happened)
+  expect(happened?.filter((each) => each.startsWith('leave'))).toEqual([`leave ${idB.slice(-6)}`, `leave ${idC.slice(-6)}`])
+  // It comes back as one.
+  const again = await openPage('/', b)
+  await enter(again, 'seen', { relays: [relay.http] })
+  await untilMembers(a, 'seen', 1)
+  console.log(`a closed tab was missed after ${missed} ms`)
+})
+
+test('a file of 200 MB arrives whole, though the relay is killed in the middle and the connection breaks', async ({ openPage }) => {
+  test.setTimeout(240_000)
+  const relay = await startRelay()
+  try {
+    const [a, b] = (await Promise.all([openPage(), openPage()])) as [Page, Page]
+    const options: PeerOptions = { relays: [relay.http], transports: { webRTC: false } }
+    await enter(a, 'files', options, 'secret')
+    const idB = await enter(b, 'files', options, 'secret')
+    await untilMembers(a, 'secret', 1)
+    await b.evaluate(() => {
+      const state = { size: 0, hash: '', error: '' }
+      Object.assign(globalThis, { state })
+      rooms.secret?.room.addEventListener('file', async ({ detail }) => {
+        // To the disk, as an application does.
+        const folder = await navigator.storage.getDirectory()
+        const handle = await folder.getFileHandle('got', { create: true })
+        const counted = new TransformStream<Uint8Array, Uint8Array>({
+          transform(chunk, controller) {
+            state.size += chunk.length
+            controller.enqueue(chunk)
+          },
+        })
+        try {
+          await detail
+            .accept()
+            .pipeThrough(counted)
+            .pipeTo(await handle.createWritable())
+          const bytes = await (await handle.getFile()).arrayBuffer()
+          state.hash = [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))].join()
+        } catch (error) {
+          state.error = String(error)
+        }
+      })
+    })
+    const began = Date.now()
+    const sent = a.evaluate(async (to) => {
+      const block = new Uint8Array(1_000_000)
+      for (let at = 0; at < block.length; at += 65_536) crypto.getRandomValues(block.subarray(at, at + 65_536))
+      const file = new File(
+        Array.from({ length: 200 }, (_, i) => new Blob([new Uint8Array([i]), block.subarray(1)])),
+        'film.mp4',
+      )
+      const hash = [...new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()))].join()
+      let calls = 0
+      await rooms.secret?.room.sendFile(to, file, {
+        onProgress: () => {
+          calls += 1
+        },
+      })
+      return { hash, calls }
+    }, idB)
+    const received = (): Promise<number> => b.evaluate(() => (globalThis as unknown as { state: { size: number } }).state.size)
+    await expect.poll(received, { timeout: 60_000, intervals: [20] }).toBeGreaterThan(60_000_000)
+    await relay.kill()
+    await relay.restart()
+    const { hash, calls } = await sent
+    await expect
+      .poll(() => b.evaluate(() => (globalThis as unknown as { state: object }).state), { timeout: 20_000 })
+      .toEqual({ size: 200_000_000, hash, error: '' })
+    expect(calls).toBeGreaterThan(100)
+    console.log(`200 MB, with the relay killed once, in ${Date.now() - began} ms`)
+  } finally {
+    await relay.stop()
+  }
+})
+
+test('members that may only use the relay are a room as well', async ({ openPage, relay }) => {
+  const pages = await Promise.all(Array.from({ length: 4 }, () => openPage()))
+  const ids: string[] = []
+  for (const page of pages)
+    ids.push(
+      await enter(page, 'relayed', { relays: [relay.http], transports: { webRTC: false, webRTCDirect: false, webTransport: false } }),
+    )
+  await Promise.all(pages.map((page) => untilMembers(page, 'relayed', 3)))
+  for (const page of pages) {
+    await page.evaluate(() => {
+      for (let n = 0; n < 200; n++) void rooms.relayed?.room.send(`${n}`)
+    })
+  }
+  await Promise.all(pages.map((page) => page.waitForFunction(() => rooms.relayed?.heard.length === 600, null, { timeout: 40_000 })))
+  for (const page of pages) {
+    const ways = await page.evaluate(() =>
+      [...(rooms.relayed?.room.peers.values() ?? [])].map(({ direct, transport }) => `${direct} ${transport}`),
+    )
+    expect(ways).toEqual(new Array(3).fill('false relay'))
+  }
 })

@@ -1,7 +1,7 @@
 /** Rooms as an application in Node has them, around a relay in this process. */
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { createPeer, type NodePeerOptions, type Peer, type Room, type RoomMessage, TabmeshError } from '../src/node/index.ts'
+import { createPeer, type NodePeerOptions, type Peer, type Room, type RoomFile, type RoomMessage, TabmeshError } from '../src/node/index.ts'
 import { relayConfig } from './config.ts'
 import { type Relay, startRelay } from './relay.ts'
 
@@ -20,7 +20,12 @@ const url = ({ addresses }: Relay): string => `ws://127.0.0.1:${/tcp\/(\d+)/.exe
 
 /** Reachable through the relay alone. */
 const peerAt = async (relay: Relay, options: NodePeerOptions = {}): Promise<Peer> => {
-  const peer = await createPeer({ relays: [url(relay)], listen: ['/p2p-circuit'], transports: { webRTC: false }, ...options })
+  const peer = await createPeer({
+    relays: [url(relay)],
+    listen: ['/p2p-circuit'],
+    transports: { webRTC: false, tcp: false, quic: false },
+    ...options,
+  })
   running.push(peer)
   return peer
 }
@@ -148,6 +153,53 @@ describe('a room', () => {
     expect((await peer.join('later', { password: 'x' })).peers.size).toBe(0)
     await peer.stop()
     expect(await codeOf(room.send('late'))).toBe('ERR_STOPPED')
+  })
+
+  it('carries files: accepted, rejected, given up', async () => {
+    const relay = await relayHere()
+    const [a, b] = [await peerAt(relay), await peerAt(relay)]
+    const rooms = [await a.join('r', { password: 'p' }), await b.join('r', { password: 'p' })] as [Room, Room]
+    const bytes = new Uint8Array(7 * 1024 * 1024 + 3).map((_, i) => i * 31)
+    const offered = (): Promise<RoomFile> =>
+      new Promise((resolve) => rooms[1].addEventListener('file', ({ detail }) => resolve(detail), { once: true }))
+    const progress: number[] = []
+    const first = offered()
+    const sending = rooms[0].sendFile(b.id, new File([bytes], 'notes.txt', { type: 'text/plain' }), {
+      onProgress: ({ sent, size }) => progress.push(sent / size),
+    })
+    const file = await first
+    expect({ ...file }).toMatchObject({ from: a.id, name: 'notes.txt', type: 'text/plain', size: bytes.length })
+    const got = new Uint8Array(await new Response(file.accept()).arrayBuffer())
+    await sending
+    expect([Buffer.compare(got, bytes), progress.at(-1), progress.length > 5]).toEqual([0, 1, true])
+    expect(() => file.reject()).toThrow('before')
+
+    const second = offered()
+    const unwanted = codeOf(rooms[0].sendFile(b.id, new Blob([bytes])))
+    ;(await second).reject()
+    expect(await unwanted).toBe('ERR_FILE_REFUSED')
+
+    const third = offered()
+    const dropped = codeOf(rooms[0].sendFile(b.id, new Blob([bytes])))
+    await (await third).accept().cancel('enough')
+    expect(await dropped).toBe('ERR_FILE_REFUSED')
+
+    const fourth = offered()
+    const giving = new AbortController()
+    const given = codeOf(rooms[0].sendFile(b.id, new Blob([bytes]), { signal: giving.signal }))
+    const half = (await fourth).accept().getReader()
+    await half.read()
+    giving.abort(new Error('no more'))
+    expect(await given).toBe('Error: no more')
+    expect(
+      await codeOf(
+        (async () => {
+          while (!(await half.read()).done);
+        })(),
+      ),
+    ).toBe('ERR_STREAM_RESET')
+    expect(await codeOf(rooms[0].sendFile(a.id, new Blob([bytes])))).toBe('ERR_NOT_IN_ROOM')
+    expect(await codeOf(rooms[0].sendFile(b.id, 'text' as never))).toBe('ERR_INVALID_ARGUMENT')
   })
 
   it('tells the application nothing of the topic that it stands on', async () => {

@@ -59,6 +59,9 @@ export const errorCodes = {
   ERR_FETCH_FAILED: 'the remote could not look the key up; try again later or another peer',
 
   // Rooms
+  ERR_FILE_REFUSED: 'the member rejected the file, gave it up, or has too many under way; ask them',
+  ERR_FILE_CORRUPT: 'what came is not what was sent; send it again',
+  ERR_FILE_READ: 'the file was changed, moved or removed while it was read; choose it again',
   ERR_NOT_IN_ROOM: 'whoever it is has left, was lost, or has another password; `room.peers` has those who are there',
 
   // Relays

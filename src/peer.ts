@@ -296,6 +296,7 @@ export class Peer extends EventTarget {
     const room: Room<P> = new Room<P>(args.name, presence, joined, {
       control: this.#control,
       connection: (peer) => this.#bestConnection(peer),
+      stream: (info, port) => this.#stream(info, port),
       onLeft: () => this.#rooms.delete(room as Room),
     })
     this.#rooms.add(room as Room)

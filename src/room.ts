@@ -9,16 +9,19 @@
 import { fromUtf8, utf8 } from './engine/codec/bytes.ts'
 import { PUBSUB_MAX_WAITING, ROOM_MAX_MESSAGE, ROOM_MAX_PRESENCE } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
+import type { PeerStream } from './peer-stream.ts'
 import type { ControlClient } from './port/control.ts'
 import { Lane, type Records } from './port/lane.ts'
 import { LaneReader } from './port/lane-reader.ts'
-import { JOIN, LEAVE, MESSAGE, PRESENCE, REFUSED, type RoomJoined, SEND, SEND_TO, SENT, SHOW } from './port/room-records.ts'
-import type { ConnectionInfo, RoomEvents, RoomMessage, RoomPeer } from './types.ts'
+import { FILE, JOIN, LEAVE, MESSAGE, PRESENCE, PROGRESS, REFUSED, type RoomJoined, SEND, SEND_TO, SENT, SHOW } from './port/room-records.ts'
+import type { ConnectionInfo, RoomEvents, RoomFile, RoomMessage, RoomPeer, SendFileOptions, StreamInfo } from './types.ts'
 
 export interface RoomOwner {
   readonly control: ControlClient
   /** The best connection with a peer. */
   connection(peer: string): ConnectionInfo | undefined
+  /** The page's end of a pipe, which ends with the peer. */
+  stream(info: StreamInfo, port: MessagePort): PeerStream
   /** The room is not needed any more. */
   onLeft(): void
 }
@@ -53,6 +56,8 @@ export class Room<P = unknown> extends EventTarget {
   /** By peer, what it tells of itself. */
   readonly #members = new Map<string, P | undefined>()
   readonly #sending = new Map<number, Sending>()
+  /** Of files on their way. */
+  readonly #progress = new Map<number, (sent: number) => void>()
   #tickets = 0
   #presence: P | undefined
   #over: TabmeshError | undefined
@@ -97,6 +102,35 @@ export class Room<P = unknown> extends EventTarget {
    */
   sendTo(peerId: string, data: Uint8Array | string): Promise<void> {
     return this.#send(peerId, data)
+  }
+
+  /**
+   * Sends a file to one member, who is asked first. It goes on where it was when connections break, for up to two minutes without one. Resolves when
+   * all of it has been handed on there, and its hash was right.
+   *
+   * Rejects with ERR_FILE_REFUSED where the member does not want it, ERR_NOT_IN_ROOM or ERR_CONNECTION_CLOSED where it is gone, ERR_FILE_READ where the
+   * file changed meanwhile, or the reason of `signal`.
+   */
+  async sendFile(peerId: string, file: File | Blob, { name, onProgress, signal }: SendFileOptions = {}): Promise<void> {
+    if (this.#over !== undefined) throw this.#over
+    if (!(file instanceof Blob)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a file is a File or a Blob')
+    const ticket = this.#nextTicket()
+    const { size } = file
+    let reported = -1
+    const report = (sent: number): void => {
+      reported = sent
+      onProgress?.({ sent, size })
+    }
+    this.#progress.set(ticket, report)
+    const named = name ?? ('name' in file ? file.name : 'file')
+    try {
+      const args = { room: this.#id, peer: peerId, file, name: named, ticket }
+      await this.#owner.control.run('sendFile', args, signal, { longest: Number.POSITIVE_INFINITY })
+      // The last word may come by the lane behind the answer.
+      if (reported < size) report(size)
+    } finally {
+      this.#progress.delete(ticket)
+    }
   }
 
   /** What all members are told of this one: whatever JSON can say, 4 KiB of it. Change it by setting it anew; undefined takes it back. */
@@ -145,8 +179,7 @@ export class Room<P = unknown> extends EventTarget {
         throw new TabmeshError('ERR_INVALID_ARGUMENT', `a message of ${bytes.length} bytes, where ${ROOM_MAX_MESSAGE} are allowed`)
       if (this.#lane.waiting > PUBSUB_MAX_WAITING)
         throw new TabmeshError('ERR_PUBLISH_QUEUE', `${this.#lane.waiting} bytes wait to be sent`)
-      this.#tickets = (this.#tickets + 1) >>> 0
-      const ticket = this.#tickets
+      const ticket = this.#nextTicket()
       this.#sending.set(ticket, { resolve, reject })
       this.#lane.begin(to === undefined ? SEND : SEND_TO, bytes.length + 12)
       this.#lane.u32(ticket)
@@ -166,7 +199,9 @@ export class Room<P = unknown> extends EventTarget {
       const error = inflateError(JSON.parse(fromUtf8(records.bytes())) as PlainError)
       return sending?.reject(asTabmeshError(error, 'ERR_INTERNAL', 'the engine'))
     }
+    if (kind === PROGRESS) return this.#progress.get(records.u32())?.(readSize(records))
     const peer = records.text()
+    if (kind === FILE) return this.#tell('file', this.#offered(peer, records))
     if (kind === MESSAGE) {
       const isPrivate = records.u32() === 1
       // A copy: the application may keep, change or transfer it.
@@ -181,6 +216,39 @@ export class Room<P = unknown> extends EventTarget {
     if (kind === JOIN || kind === PRESENCE) this.#tell(kind === JOIN ? 'join' : 'presence', { peer, presence })
   }
 
+  #nextTicket(): number {
+    this.#tickets = (this.#tickets + 1) >>> 0
+    return this.#tickets
+  }
+
+  #offered(from: string, records: Records): RoomFile {
+    const number = records.u32()
+    const size = readSize(records)
+    const [name, type] = [fromUtf8(records.bytes()), fromUtf8(records.bytes())]
+    let decided = false
+    const answer = (port: MessagePort | undefined): void => {
+      if (decided) throw new TabmeshError('ERR_INVALID_ARGUMENT', `${name} was accepted or rejected before`)
+      decided = true
+      const transfer = port === undefined ? [] : [port]
+      this.#owner.control.run('answerFile', { room: this.#id, file: number, port }, undefined, { transfer }).catch(noop)
+    }
+    return {
+      from,
+      name,
+      type,
+      size,
+      accept: () => {
+        const { port1, port2 } = new MessageChannel()
+        answer(port2)
+        const stream = this.#owner.stream({ id: `${this.name} ${number}`, protocol: 'file', remotePeer: from, direction: 'inbound' }, port1)
+        // Nothing goes the other way.
+        stream.writable.close().catch(noop)
+        return stream.readable
+      },
+      reject: () => answer(undefined),
+    }
+  }
+
   #settle(ticket: number): Sending | undefined {
     const sending = this.#sending.get(ticket)
     this.#sending.delete(ticket)
@@ -193,6 +261,8 @@ export class Room<P = unknown> extends EventTarget {
 }
 
 const noop = (): void => {}
+
+const readSize = (records: Records): number => records.u32() * 0x1_0000_0000 + records.u32()
 
 const none = new Uint8Array(0)
 

@@ -419,6 +419,29 @@ export interface RoomMessage {
   text(): string
 }
 
+export interface SendFileOptions extends CallOptions {
+  /** What the receiver sees; the file's own name by default. */
+  name?: string
+  /** Called as the receiver takes it, about each MiB; `sent` bytes of `size` are there. */
+  onProgress?: (progress: { sent: number; size: number }) => void
+}
+
+/** A file that a member sends to this peer. Nothing of it comes before `accept`; who does neither has rejected it after ten minutes. */
+export interface RoomFile {
+  readonly from: string
+  /** As the sender says, without what would lead to another folder. */
+  readonly name: string
+  /** MIME, as the sender says; may be empty. */
+  readonly type: string
+  readonly size: number
+  /**
+   * Its bytes, as they come: it is sent no faster than they are read, and never in memory as a whole. The stream closes when all has come and its
+   * hash is that of what was sent; else it fails: with ERR_FILE_CORRUPT, or where the rest did not come. Cancelling it gives the file up. Once.
+   */
+  accept(): ReadableStream<Uint8Array>
+  reject(): void
+}
+
 /** What happens in a room, in the `detail` of the event of that name. */
 export interface RoomEvents<P = unknown> {
   /**
@@ -434,6 +457,8 @@ export interface RoomEvents<P = unknown> {
   leave: { peer: string; reason: 'left' | 'lost' }
   /** A member has changed what it tells of itself. Of several changes within a moment only the last one is told. */
   presence: { peer: string; presence: P | undefined }
+  /** A member sends a file to this peer. */
+  file: RoomFile
 }
 
 /** Whether others can dial us without a relay, as far as they have said (AutoNAT). */

@@ -995,3 +995,25 @@ export const ROOM_TTL = 120
 /** Dials for members at a time, and those found who wait for one. */
 export const ROOM_MAX_DIALS = 4
 export const ROOM_MAX_FOUND = 1_000
+/** One word of a file: what ChaCha20-Poly1305 seals at a time, and some. */
+export const ROOM_FILE_CHUNK = 60 * KiB
+export const ROOM_FILE_MAX_FRAME = 64 * KiB
+/** What is read of a file at a time; two of them wait at most. */
+export const ROOM_FILE_BLOCK = 1 * MiB
+/** How often the receiver says how far it is, in bytes. */
+export const ROOM_FILE_REPORT = 1 * MiB
+/** Bytes of a file's name and of its type. */
+export const ROOM_FILE_MAX_NAME = 255
+export const ROOM_FILE_MAX_TYPE = 127
+/** Milliseconds that both sides wait for a transfer whose connection broke to go on: a relay, or a laptop, is started again. */
+export const ROOM_FILE_PATIENCE = 120_000
+/** What the application has to decide on a file that it is offered. */
+export const ROOM_FILE_DECIDE = 600_000
+/** Between two tries to go on. */
+export const ROOM_FILE_RETRY_MIN = 250
+export const ROOM_FILE_RETRY_MAX = 5_000
+/** Files that one member may offer or send at a time, and all together. */
+export const ROOM_FILE_MAX_OF_ONE = 16
+export const ROOM_FILE_MAX = 128
+/** Transfers that are over and remembered, for a sender who has not heard so. */
+export const ROOM_FILE_MAX_DONE = 128

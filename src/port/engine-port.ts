@@ -321,6 +321,12 @@ export const serveEngine = (
         leave?.()
       }
     },
+    sendFile: (file, resolve, reject) => lounge().sendFile(file, (fault) => (fault === undefined ? resolve(undefined) : reject(fault))),
+    answerFile(answer, resolve) {
+      lounge().answerFile(answer)
+      resolve(undefined)
+      return undefined
+    },
     leaveRoom(id, resolve) {
       lounge().leave(id)
       resolve(undefined)

@@ -27,7 +27,7 @@ import type {
 } from '../types.ts'
 import type { DhtCommands, DhtEvent, EngineDht } from './dht-messages.ts'
 import type { PubsubSettings } from './pubsub-records.ts'
-import type { RoomJoined } from './room-records.ts'
+import type { FileAnswered, FileToSend, RoomJoined } from './room-records.ts'
 
 /** The first message to a worker: what marks it as ours, and the ports. */
 export interface EngineInit {
@@ -120,6 +120,9 @@ export interface Commands extends DhtCommands {
   /** Joins a room; `presence` is JSON. */
   joinRoom: { args: { name: string; password: string | undefined; presence: Uint8Array | undefined }; result: RoomJoined }
   leaveRoom: { args: number; result: undefined }
+  /** Resolves when it has come there. */
+  sendFile: { args: FileToSend; result: undefined }
+  answerFile: { args: FileAnswered; result: undefined }
   /** What the page saw of the network. */
   network: { args: NetworkNews; result: undefined }
   metrics: { args: undefined; result: Metrics }

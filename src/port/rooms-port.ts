@@ -7,28 +7,48 @@
  * Nothing piles up on the page: over PUBSUB_MAX_UNHEARD bytes no more is read from members, and so they wait too. A page that gives no sign of life for
  * PUBSUB_DEAF ms holds up nobody: what is said in the room is dropped then, but for what is said to it alone.
  *
- * Bounds: those, and ROOM_MAX_ROOMS. What the page sends is bounded there.
+ * Bounds: those, and ROOM_MAX_ROOMS. What the page sends is bounded there. Files go beside the lane: a pipe for each.
  */
 
 import { type PeerId, parsePeerId } from '../engine/codec/peer-id.ts'
 import type { Cancel } from '../engine/host.ts'
-import { PUBSUB_BACKLOG, PUBSUB_DEAF, PUBSUB_MAX_UNHEARD, PUBSUB_RETRY } from '../engine/limits.ts'
+import { PUBSUB_BACKLOG, PUBSUB_DEAF, PUBSUB_MAX_UNHEARD, PUBSUB_RETRY, ROOM_FILE_MAX } from '../engine/limits.ts'
 import type { Node } from '../engine/net/node.ts'
 import type { GossipsubService } from '../engine/protocols/gossipsub/service.ts'
 import { type RendezvousClient, rendezvousClient } from '../engine/protocols/rendezvous/client.ts'
 import { RENDEZVOUS } from '../engine/protocols/rendezvous/messages.ts'
+import type { FileSource } from '../engine/protocols/room/file-sender.ts'
+import type { OfferedFile } from '../engine/protocols/room/files.ts'
 import type { Place } from '../engine/protocols/room/place.ts'
 import type { Room, RoomEvent } from '../engine/protocols/room/room.ts'
 import { type RoomsService, roomsService } from '../engine/protocols/room/service.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
 import { type Batch, Lane, Records } from './lane.ts'
+import { Pipe } from './pipe.ts'
 import type { TopicsOfRooms } from './pubsub-port.ts'
-import { JOIN, LEAVE, MESSAGE, PRESENCE, REFUSED, type RoomJoined, SEND, SEND_TO, SENT } from './room-records.ts'
+import {
+  FILE,
+  type FileAnswered,
+  type FileToSend,
+  JOIN,
+  LEAVE,
+  MESSAGE,
+  PRESENCE,
+  PROGRESS,
+  REFUSED,
+  type RoomJoined,
+  SEND,
+  SEND_TO,
+  SENT,
+} from './room-records.ts'
 
 export interface RoomsPort extends TopicsOfRooms {
   /** `joined` is called when those who are there have been met. Throws ERR_INVALID_ARGUMENT. The returned function leaves again. */
   join(place: Place, presence: Uint8Array | undefined, joined: (room: RoomJoined) => void): Cancel
   leave(id: number): void
+  /** Throws ERR_NOT_IN_ROOM, ERR_INVALID_ARGUMENT. The returned function gives it up. */
+  sendFile(file: FileToSend, done: (fault: TabmeshError | undefined) => void): Cancel
+  answerFile(answer: FileAnswered): void
   /** Leaves all; `done` is called when relays and members have heard of it, or soon after. */
   close(done: () => void): void
 }
@@ -105,6 +125,19 @@ export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptio
       return () => leave(id)
     },
     leave,
+    sendFile({ room: id, peer, file, name, ticket }, done) {
+      const entry = entries.get(id)
+      if (entry === undefined) throw new TabmeshError('ERR_STOPPED', 'the room was left')
+      const onProgress = (bytes: number): void => entry.lane.progress(ticket, bytes)
+      return entry.room.sendFile(parsePeerId(peer), sourceOf(file, name), { onProgress, onOver: done })
+    },
+    answerFile({ room: id, file, port }) {
+      const offered = entries.get(id)?.lane.takeOffer(file)
+      if (port === undefined) return offered?.reject()
+      const pipe = new Pipe(port)
+      if (offered === undefined) pipe.abort(new TabmeshError('ERR_STREAM_CLOSED', 'the file is not offered any more'))
+      else offered.accept(pipe)
+    },
     close(done) {
       for (const id of [...entries.keys()]) leave(id)
       if (services === undefined) done()
@@ -112,6 +145,22 @@ export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptio
     },
   }
 }
+
+/** Read as it is sent, a block at a time. */
+const sourceOf = (file: Blob, name: string): FileSource => ({
+  name,
+  type: file.type,
+  size: file.size,
+  read(at, length, done) {
+    file
+      .slice(at, at + length)
+      .arrayBuffer()
+      .then(
+        (buffer) => done(new Uint8Array(buffer)),
+        (cause) => done(new TabmeshError('ERR_FILE_READ', name, { cause })),
+      )
+  },
+})
 
 interface Message {
   readonly ticket: number
@@ -129,6 +178,9 @@ class RoomLane {
   readonly #lane: Lane
   /** Until the page has the room, who is there is only noted. */
   #members: Map<PeerId, Uint8Array | undefined> | undefined = new Map()
+  /** Files that the page has not decided on. */
+  readonly #offers = new Map<number, OfferedFile>()
+  #offerCount = 0
   #heardAt: number
   #queue: Message[] = []
   #at = 0
@@ -182,15 +234,48 @@ class RoomLane {
       lane.u32(event.private ? 1 : 0)
       return lane.bytes(event.data)
     }
-    if (this.#members !== undefined) {
+    if (this.#members !== undefined && t !== 'file') {
       if (t === 'leave') this.#members.delete(peer)
       else this.#members.set(peer, event.presence)
       return
     }
+    if (t === 'file') return this.#offer(event.file)
     lane.begin(t === 'join' ? JOIN : t === 'leave' ? LEAVE : PRESENCE, 64)
     lane.text(peer)
     if (t === 'leave') lane.u32(event.reason === 'left' ? 1 : 0)
     else lane.bytes(event.presence ?? none)
+  }
+
+  #offer(file: OfferedFile): void {
+    const lane = this.#lane
+    const number = ++this.#offerCount
+    this.#offers.set(number, file)
+    // Those that were taken back before anybody had decided.
+    if (this.#offers.size > 2 * ROOM_FILE_MAX) for (const first of this.#offers.keys()) if (this.#offers.delete(first)) break
+    lane.begin(FILE, 512)
+    lane.text(file.peer)
+    lane.u32(number)
+    this.#writeSize(file.size)
+    lane.utf8(file.name)
+    lane.utf8(file.type)
+  }
+
+  #writeSize(size: number): void {
+    this.#lane.u32(Math.floor(size / 0x1_0000_0000))
+    this.#lane.u32(size % 0x1_0000_0000)
+  }
+
+  takeOffer(number: number): OfferedFile | undefined {
+    const offer = this.#offers.get(number)
+    this.#offers.delete(number)
+    return offer
+  }
+
+  progress(ticket: number, bytes: number): void {
+    if (this.#closed) return
+    this.#lane.begin(PROGRESS, 12)
+    this.#lane.u32(ticket)
+    this.#writeSize(bytes)
   }
 
   #take(batch: Batch): void {

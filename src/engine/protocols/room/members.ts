@@ -89,6 +89,11 @@ export class Members {
     return this.#members.has(peer)
   }
 
+  /** Whether it is there, or was, and has not said that it leaves. */
+  expects(peer: PeerId): boolean {
+    return this.#members.has(peer) || this.#gone.get(peer)?.left === false
+  }
+
   get peers(): IterableIterator<PeerId> {
     return this.#members.keys()
   }

@@ -26,10 +26,23 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
+import type { FileEvents, FileSource } from './file-sender.ts'
+import { Files, type OfferedFile } from './files.ts'
 import { Finder, type Found, type Rendezvous } from './finder.ts'
 import { Link, type LinkOwner } from './link.ts'
 import { Members, type MembersInput, type MembersOutput } from './members.ts'
-import { type Body, decodeBody, decodePublished, encodePublished, encodeWord, headOf, LIFE, type Preamble, type Word } from './messages.ts'
+import {
+  type Body,
+  decodeBody,
+  decodePublished,
+  encodePublished,
+  encodeWord,
+  headOf,
+  LIFE,
+  type Preamble,
+  ROOM_FILE,
+  type Word,
+} from './messages.ts'
 import { hex, type Place } from './place.ts'
 import { type Seal, sealOf } from './seal.ts'
 import { Voice } from './voice.ts'
@@ -49,6 +62,7 @@ export type RoomEvent =
   | { readonly t: 'presence'; readonly peer: PeerId; readonly presence: Uint8Array | undefined }
   /** `data` may be a view of what is passed on: copy it before it is changed or handed over. */
   | { readonly t: 'message'; readonly peer: PeerId; readonly data: Uint8Array; readonly private: boolean }
+  | { readonly t: 'file'; readonly peer: PeerId; readonly file: OfferedFile }
   /** Who is there has been met, as far as can be told. Once. */
   | { readonly t: 'ready' }
 
@@ -79,6 +93,7 @@ export class Room {
   readonly #finder: Finder
   readonly #links = new Map<PeerId, Link>()
   readonly #linkOwner: LinkOwner
+  readonly #files: Files
   /** How the gossip of the last authors is sealed. */
   readonly #seals = new Map<string, Seal>()
   /** Whom the finder has found, and who has not greeted yet. */
@@ -109,6 +124,13 @@ export class Room {
       wants: (peer) => this.#wants(peer),
       onConnected: (peer) => this.#meet(peer),
       onSettled: () => this.#settled(),
+    })
+    this.#files = new Files({
+      net,
+      place,
+      allows: owner.allows,
+      expects: (peer) => this.#members.expects(peer),
+      onOffer: (file) => owner.onEvent({ t: 'file', peer: file.peer, file }),
     })
     const holds = (): boolean => this.#holds
     this.#linkOwner = {
@@ -161,6 +183,12 @@ export class Room {
     if (!link.open) this.#reach(peer)
   }
 
+  /** Sends a file to one member; the returned function gives it up. Throws ERR_INVALID_ARGUMENT, ERR_NOT_IN_ROOM. */
+  sendFile(peer: PeerId, source: FileSource, events: FileEvents): Cancel {
+    if (!this.#members.has(peer)) throw notThere(peer)
+    return this.#files.send(peer, source, events)
+  }
+
   /** What all are told of us; JSON. Throws ERR_INVALID_ARGUMENT. */
   tellPresence(presence: Uint8Array | undefined): void {
     if (presence !== undefined && presence.length > ROOM_MAX_PRESENCE)
@@ -183,6 +211,7 @@ export class Room {
     this.#timer?.cancel()
     for (const cancel of this.#waits) cancel()
     this.#finder.stop()
+    this.#files.stop()
     for (const link of this.#links.values()) {
       link.say({ t: 'leave' })
       link.stop()
@@ -237,7 +266,8 @@ export class Room {
 
   /** A stream about this room, behind its preamble. */
   accept(stream: Stream, preamble: Preamble): void {
-    this.#link(stream.connection.remotePeer).accept(stream, preamble)
+    if (stream.protocol === ROOM_FILE) this.#files.accept(stream, preamble)
+    else this.#link(stream.connection.remotePeer).accept(stream, preamble)
   }
 
   /** One of our relays is connected. */
@@ -259,6 +289,7 @@ export class Room {
 
   connection({ remotePeer }: Connection): void {
     this.#links.get(remotePeer)?.settle()
+    this.#files.connection(remotePeer)
   }
 
   /** The network is there again. */

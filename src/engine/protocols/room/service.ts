@@ -13,14 +13,14 @@
 import { remoteFault, TabmeshError } from '../../../errors.ts'
 import { peerIdOf, relayOf } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
-import { MSS_TIMEOUT, ROOM_MAX_INBOUND, ROOM_MAX_ROOMS } from '../../limits.ts'
+import { MSS_TIMEOUT, ROOM_FILE_MAX_OF_ONE, ROOM_MAX_INBOUND, ROOM_MAX_ROOMS } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { converse } from '../../wire/conversation.ts'
 import { readFrame } from '../../wire/frame.ts'
 import type { Found, Rendezvous } from './finder.ts'
-import { decodePreamble, ROOM } from './messages.ts'
+import { decodePreamble, ROOM, ROOM_FILE } from './messages.ts'
 import { hex, type Place } from './place.ts'
 import { type Pubsub, Room, type RoomEvent, type Verdict } from './room.ts'
 
@@ -99,7 +99,10 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
 
   return {
     name: 'rooms',
-    protocols: { [ROOM]: { maxInbound: ROOM_MAX_INBOUND, allowLimited: true } },
+    protocols: {
+      [ROOM]: { maxInbound: ROOM_MAX_INBOUND, allowLimited: true },
+      [ROOM_FILE]: { maxInbound: ROOM_FILE_MAX_OF_ONE * 2, allowLimited: true },
+    },
     start(given) {
       net = given
     },
