@@ -6,6 +6,8 @@ import { rawPeer } from './raw-pubsub.mjs'
 import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, sees, TOPIC } from './topic.mjs'
 import { expect } from './trial.mjs'
 
+/** How many messages go holds to be checked, unless it is told otherwise. */
+const GO_QUEUE = 32
 /** Long enough for IDONTWANT in all three implementations. */
 const LARGE = 8_000
 
@@ -140,6 +142,34 @@ export const pubsub = [
       await hears(author, ours, [new Uint8Array(LARGE).fill(1)])
       const counted = [await counts(second, 'idontwantReceived', 1), await counts(third, 'idontwantReceived', 1)]
       return { note: `${counted.join(' and ')} heard` }
+    },
+  },
+  {
+    name: 'fast, to a short queue: our nodes → go',
+    async run(scene) {
+      const theirs = await go(scene, { queue: GO_QUEUE })
+      const ours = []
+      for (let i = 0; i < 3; i++) ours.push(await scene.ourNode(listening))
+      for (const each of ours) await link(each, theirs)
+      await meet([[theirs, ours], ...ours.map((each) => /** @type {[Side, Side[]]} */ ([each, [theirs]]))])
+      const began = performance.now()
+      const count = 2_000
+      await Promise.all(ours.map((each) => each.burst(TOPIC, { count, bytes: 100, rate: 1_000 })))
+      /** @type {import('../peers/js/series.mjs').Tally['senders']} */
+      let senders = {}
+      await until(
+        HEARD_TIMEOUT,
+        () => `go should hear ${count} of each: ${JSON.stringify(senders)}`,
+        async () => {
+          senders = (await theirs.tally(TOPIC)).senders
+          return ours.every(({ peerId }) => senders[peerId]?.distinct === count) ? true : undefined
+        },
+      )
+      const took = performance.now() - began
+      for (const { peerId } of ours) expect(senders[peerId]?.count === count, 'go should hear each once', senders[peerId])
+      const { 'rejected validation queue full': dropped = 0 } = await theirs.traffic()
+      const rate = Math.round((ours.length * count * 1_000) / took)
+      return { note: `${rate} messages/s; go dropped ${dropped} and asked for them again` }
     },
   },
   {

@@ -626,6 +626,9 @@ export const GOSSIP_MAX_DIALS_WAITING = 128
  */
 export const GOSSIP_BURST = 16
 export const GOSSIP_BURST_INTERVAL = 5
+/** After more than so many in that time, or in a second, it is also told which they were: so much of each peer of its mesh it can hold. */
+export const GOSSIP_HURRY = 4
+export const GOSSIP_HURRY_SECOND = 32
 /** A validator that has said nothing for so long: its message is ignored. */
 export const GOSSIP_VALIDATE_TIMEOUT = 30_000
 

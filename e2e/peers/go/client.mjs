@@ -25,7 +25,7 @@ const READY_TIMEOUT = 30_000
  *   autonat?: boolean,
  *   holePunching?: boolean,
  *   punchAt?: string[],
- *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean },
+ *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean, queue?: number },
  *   dht?: { prefix?: string, mode?: 'server' | 'client' },
  *   certificate?: string,
  *   key?: string,

@@ -51,11 +51,14 @@ type message struct {
 
 func newRooms(h host.Host, opts pubsubOptions) (*rooms, error) {
 	ctx := context.Background()
+	if opts.Queue == 0 {
+		opts.Queue = unsent
+	}
 	r := &rooms{ctx: ctx, self: h.ID(), traffic: newTraffic(), open: map[string]*room{}}
 	settings := []pubsub.Option{
 		pubsub.WithRawTracer(r.traffic),
-		pubsub.WithPeerOutboundQueueSize(unsent),
-		pubsub.WithValidateQueueSize(unsent),
+		pubsub.WithPeerOutboundQueueSize(opts.Queue),
+		pubsub.WithValidateQueueSize(opts.Queue),
 	}
 	switch opts.Signing {
 	case "", "StrictSign":

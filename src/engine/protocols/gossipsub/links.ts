@@ -129,9 +129,9 @@ export class Links {
       const rpc = owner.take(peer, most)
       pace.sent(rpc?.publish.length ?? 0)
       if (rpc === undefined && most < GOSSIP_BURST) this.#later(link)
-      if (most === 0) owner.handle({ t: 'hurried', peer })
       return rpc
     })
+    if (pace.hurries) owner.handle({ t: 'hurried', peer })
   }
 
   /** Messages may be waiting for their time. */

@@ -71,7 +71,7 @@ export type RouterInput =
   /** Our stream to the peer broke, and another took its place: what was on its way may be lost. */
   | { readonly t: 'reopened'; readonly peer: PeerId }
   | { readonly t: 'rpc'; readonly peer: PeerId; readonly rpc: Rpc }
-  /** The peer was sent messages as fast as it may be, and its kind drops what it can't check at once. */
+  /** The peer was sent many messages at once, and its kind drops what it can't check as they come. */
   | { readonly t: 'hurried'; readonly peer: PeerId }
   | { readonly t: 'leave'; readonly topic: string }
   | { readonly t: 'signed'; readonly ticket: number; readonly signature: Uint8Array | undefined }
