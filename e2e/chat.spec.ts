@@ -1,49 +1,12 @@
-/**
- * The chat example, as a newcomer meets it: `npm start` in one process (without its build), the printed URL in real pages.
- * Screenshots are left in Playwright's output folder.
- */
+/** The chat example, as a newcomer meets it. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { type BrowserContext, test as base, expect, type Page } from 'playwright/test'
+import { type BrowserContext, expect, type Page } from 'playwright/test'
+import { test } from './started.ts'
 
-const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url))
 /** A page that is gone without a word is missed by WebRTC after some 15 s. */
 const UNTIL_MISSED = 40_000
 /** Four pages that start at once on a busy machine. */
 const UNTIL_REACHABLE = 15_000
-
-const test = base.extend<{ shot(page: Page, name: string): Promise<void> }, { started: { url: string; child: ChildProcess } }>({
-  started: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
-    async ({}, use) => {
-      const child = spawn(process.execPath, [START, '--no-build', '--port', '0', '--relay-port', '0'], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const url = await new Promise<string>((resolve, reject) => {
-        createInterface(child.stdout).on('line', (line) => {
-          const found = /Open the chat twice: (\S+)/.exec(line)?.[1]
-          if (found !== undefined) resolve(found)
-        })
-        child.once('exit', (code) => reject(new Error(`npm start ended with ${code}`)))
-      })
-      await use({ url, child })
-      if (child.exitCode === null) {
-        child.kill('SIGINT')
-        await once(child, 'exit')
-      }
-    },
-    { scope: 'worker' },
-  ],
-  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs
-  shot: async ({}, use, info) => {
-    await use(async (page, name) => {
-      await page.screenshot({ path: info.outputPath(`${name}.png`), animations: 'disabled' })
-    })
-  },
-})
 
 /** Opens the chat in `context`; anything that the page throws fails the test. */
 const open = async (context: BrowserContext, url: string): Promise<Page> => {
@@ -67,7 +30,7 @@ const messages = (page: Page) => page.getByRole('log').locator('.text')
 const direct = (page: Page) => page.locator('.person.direct')
 
 test('two tabs meet through the link, move to a direct connection and chat', async ({ context, started, shot }) => {
-  const first = await open(context, started.url)
+  const first = await open(context, started.chat)
   await shot(first, 'first-tab-alone')
   const link = await linkOf(first)
   expect(link).toMatch(/#[\da-f]{8}\/[\da-f]{8}$/)
@@ -96,7 +59,7 @@ test('two tabs meet through the link, move to a direct connection and chat', asy
 })
 
 test('more people open the link: everybody is connected to everybody', async ({ browser, context, started, shot }) => {
-  const first = await open(context, started.url)
+  const first = await open(context, started.chat)
   const link = await linkOf(first)
   const elsewhere = await browser.newContext({ viewport: { width: 390, height: 780 } })
   const others = await Promise.all([open(context, link), open(elsewhere, link), open(elsewhere, link)])
@@ -112,7 +75,7 @@ test('more people open the link: everybody is connected to everybody', async ({ 
 
 test('a reload of either side ends in the same chat', async ({ context, started }) => {
   test.setTimeout(3 * UNTIL_MISSED)
-  const first = await open(context, started.url)
+  const first = await open(context, started.chat)
   const second = await open(context, await linkOf(first))
   await expect(direct(second)).toHaveCount(1)
 
@@ -140,8 +103,8 @@ test('a second tab without a link joins the first; whoever came first leaves, an
   started,
 }) => {
   test.setTimeout(3 * UNTIL_MISSED)
-  const first = await open(context, started.url)
-  const second = await open(context, started.url)
+  const first = await open(context, started.chat)
+  const second = await open(context, started.chat)
   await expect(direct(second)).toHaveCount(1)
   expect(await linkOf(second)).toBe(await linkOf(first))
   const elsewhere = await browser.newContext()
@@ -156,7 +119,7 @@ test('a second tab without a link joins the first; whoever came first leaves, an
 })
 
 test('whoever has another link hears nothing of it', async ({ browser, context, started }) => {
-  const first = await open(context, started.url)
+  const first = await open(context, started.chat)
   const link = await linkOf(first)
   const second = await open(context, link)
   await expect(direct(second)).toHaveCount(1)
@@ -170,7 +133,7 @@ test('whoever has another link hears nothing of it', async ({ browser, context, 
 })
 
 test('without its relay a page says so, with code and message', async ({ context, started, shot }) => {
-  const url = new URL(started.url)
+  const url = new URL(started.chat)
   url.searchParams.set('relay', 'http://localhost:1')
   const page = await context.newPage()
   await page.goto(url.href)

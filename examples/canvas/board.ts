@@ -1,0 +1,196 @@
+/** The canvas and the cursors over it. Nothing here knows of the network. */
+
+export interface Pen {
+  /** From 0 to 1, of the canvas's width and height. */
+  x: number
+  y: number
+  down: boolean
+}
+
+interface Painter {
+  name: string
+  colour: string
+}
+
+/** Where a pen is, is told in this many steps. */
+export const GRID = 65_535
+
+const $ = <E extends HTMLElement>(id: string): E => document.getElementById(id) as E
+
+const canvas = $<HTMLCanvasElement>('canvas')
+const context = canvas.getContext('2d') as CanvasRenderingContext2D
+context.lineCap = 'round'
+context.lineWidth = 3
+
+const COLOURS = ['#d6336c', '#7048e8', '#1c7ed6', '#0ca678', '#f08c00', '#e8590c', '#c2255c', '#2f9e44']
+const NAMES = ['Ada', 'Brook', 'Cleo', 'Dara', 'Eli', 'Flo', 'Gus', 'Hana', 'Ivo', 'Juna', 'Kit', 'Lou']
+
+// ── Painters ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Shown extends Painter {
+  cursor: HTMLElement
+  pen: Pen | undefined
+}
+const painters = new Map<string, Shown>()
+let me: Painter = { name: '', colour: '#000' }
+/** Where our own pen was last drawn. */
+let own: Pen | undefined
+
+/** A name and a colour that go with an id, until our user says otherwise. */
+export const askWhoIAm = (id: string): Painter => {
+  const number = [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) >>> 0, 7)
+  me = { name: pick(NAMES, number), colour: pick(COLOURS, number >>> 8) }
+  $<HTMLInputElement>('name').value = me.name
+  $<HTMLInputElement>('name').disabled = false
+  $<HTMLInputElement>('colour').value = me.colour
+  $<HTMLInputElement>('colour').disabled = false
+  count()
+  return me
+}
+
+export const onRename = (tell: (me: Painter) => void): void => {
+  const changed = (): void => {
+    me = { name: $<HTMLInputElement>('name').value.trim().slice(0, 20), colour: $<HTMLInputElement>('colour').value }
+    tell(me)
+  }
+  $('name').addEventListener('change', changed)
+  $('colour').addEventListener('change', changed)
+}
+
+/** What somebody tells of themselves is theirs to say: it is drawn as text, and as a colour only if it is one. */
+export const showPainter = (id: string, told: Partial<Painter> | undefined): void => {
+  const name = typeof told?.name === 'string' && told.name !== '' ? told.name.slice(0, 20) : 'Somebody'
+  const colour = typeof told?.colour === 'string' && /^#[\da-f]{6}$/i.test(told.colour) ? told.colour : '#888888'
+  const before = painters.get(id)
+  const cursor = before?.cursor ?? $('cursors').appendChild(newCursor())
+  cursor.style.setProperty('--colour', colour)
+  ;(cursor.lastElementChild as HTMLElement).textContent = name
+  cursor.dataset.peer = id
+  painters.set(id, { name, colour, cursor, pen: before?.pen })
+  count()
+}
+
+export const removePainter = (id: string): void => {
+  painters.get(id)?.cursor.remove()
+  painters.delete(id)
+  count()
+}
+
+const newCursor = (): HTMLElement => {
+  const cursor = document.createElement('div')
+  cursor.className = 'cursor'
+  cursor.hidden = true
+  cursor.append(document.createElement('i'), document.createElement('span'))
+  return cursor
+}
+
+const count = (): void => {
+  const others = painters.size
+  $('count').textContent = others === 0 ? 'Nobody else is here' : others === 1 ? 'One other is here' : `${others} others are here`
+}
+
+// ── Pens ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Ours, at most 60 times a second. */
+export const onPen = (tell: (pen: Pen) => void): void => {
+  let latest: Pen | undefined
+  let toldAt = 0
+  const next = (): void => {
+    const pen = latest
+    latest = undefined
+    toldAt = performance.now()
+    if (pen === undefined) return
+    if (own?.down && pen.down) line(own, pen, me.colour)
+    own = pen
+    tell(pen)
+  }
+  const moved = (event: PointerEvent): void => {
+    const box = canvas.getBoundingClientRect()
+    // As finely as others are told: all see the same.
+    const within = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * GRID) / GRID
+    if (latest === undefined) setTimeout(next, toldAt + 1_000 / 60 - performance.now())
+    latest = {
+      x: within((event.clientX - box.left) / box.width),
+      y: within((event.clientY - box.top) / box.height),
+      down: event.buttons === 1,
+    }
+  }
+  canvas.addEventListener('pointermove', moved)
+  canvas.addEventListener('pointerup', moved)
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.isTrusted) canvas.setPointerCapture(event.pointerId)
+    moved(event)
+  })
+}
+
+export const showPen = (id: string, pen: Pen): void => {
+  const painter = painters.get(id)
+  if (painter === undefined) return
+  if (painter.pen?.down && pen.down) line(painter.pen, pen, painter.colour)
+  painter.pen = pen
+  painter.cursor.hidden = false
+  painter.cursor.style.translate = `${pen.x * 100}cqw ${pen.y * 100}cqh`
+}
+
+const line = (from: Pen, to: Pen, colour: string): void => {
+  context.strokeStyle = colour
+  context.beginPath()
+  context.moveTo(from.x * canvas.width, from.y * canvas.height)
+  context.lineTo(to.x * canvas.width, to.y * canvas.height)
+  context.stroke()
+}
+
+// ── The picture ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const clear = (): void => context.clearRect(0, 0, canvas.width, canvas.height)
+
+export const onClear = (tell: () => void): void => {
+  $('clear').addEventListener('click', () => {
+    clear()
+    tell()
+  })
+}
+
+export const picture = async (): Promise<Uint8Array> => {
+  const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, 'image/webp', 0.9))
+  return new Uint8Array((await blob?.arrayBuffer()) ?? [])
+}
+
+/** Under what has been drawn since. */
+export const showPicture = async (bytes: Uint8Array): Promise<void> => {
+  // Whoever sends no picture draws nothing.
+  const image = await createImageBitmap(new Blob([bytes.slice()])).catch(() => undefined)
+  if (image === undefined || image.width !== canvas.width || image.height !== canvas.height) return
+  context.globalCompositeOperation = 'destination-over'
+  context.drawImage(image, 0, 0)
+  context.globalCompositeOperation = 'source-over'
+}
+
+// ── The frame around it ─────────────────────────────────────────────────────────────────────────────────────────
+
+export const showState = (text: string): void => {
+  $('state').textContent = text
+}
+
+export const showError = (error: unknown): void => showState(error instanceof Error ? error.message : String(error))
+
+/** It can't start at all. */
+export const showFailure = (error: unknown): never => {
+  showError(error)
+  throw error
+}
+
+export const showLink = (url: string): void => {
+  const copy = $<HTMLButtonElement>('copy')
+  copy.disabled = false
+  copy.onclick = async () => {
+    // The clipboard is there on https and on localhost only.
+    await navigator.clipboard?.writeText(url)
+    copy.textContent = navigator.clipboard === undefined ? 'It is in the address bar' : 'Copied'
+    setTimeout(() => {
+      copy.textContent = 'Copy the link'
+    }, 2_000)
+  }
+}
+
+const pick = <T>(from: readonly T[], number: number): T => from[number % from.length] as T
