@@ -36,6 +36,7 @@ const help = `tabmesh-relay ${packageJson.version}: lets browser tabs find and r
   --no-autonat               do not dial peers to tell them whether they can be reached
   --no-rendezvous            do not let peers register under a name, nor find each other by it
   --dht                      be a server of the DHT too: answer others, and keep records for them
+  --dht-protocol ID          of a DHT of your own (/ipfs/kad/1.0.0)
   --bootstrap MULTIADDR      a peer of the DHT to begin with; repeatable
   --json                     one line of JSON on stdout when it is ready, JSON lines on stderr after that
   --verbose                  logs every connection too
@@ -59,6 +60,7 @@ const flags = {
   'no-autonat': { type: 'boolean' },
   'no-rendezvous': { type: 'boolean' },
   dht: { type: 'boolean' },
+  'dht-protocol': { type: 'string' },
   bootstrap: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
@@ -86,6 +88,7 @@ const main = async (): Promise<void> => {
     autonat: values['no-autonat'] === true ? false : undefined,
     rendezvous: values['no-rendezvous'] === true ? false : undefined,
     dht: values.dht,
+    dhtProtocol: values['dht-protocol'],
     bootstrap: values.bootstrap,
   })
   const relay = await startRelay(config, (event) => logEvent(log, event, values.verbose))

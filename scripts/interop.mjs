@@ -22,6 +22,7 @@ import { autonat } from '../e2e/interop/autonat.mjs'
 import { LISTEN, openCast } from '../e2e/interop/cast.mjs'
 import { runCell } from '../e2e/interop/cell.mjs'
 import { dcutr } from '../e2e/interop/dcutr.mjs'
+import { kad } from '../e2e/interop/kad.mjs'
 import { openLab, within } from '../e2e/interop/lab.mjs'
 import { limits } from '../e2e/interop/limits.mjs'
 import { cells, LINES, pairName } from '../e2e/interop/matrix.mjs'
@@ -70,7 +71,7 @@ const pairs = new Map(
     .filter(([name]) => isWanted(`matrix ${name}`)),
 )
 /** @type {Scenario[]} */
-const scenarios = Object.entries({ services, relay: relayed, dcutr, webrtc: webRtc, limits, refusals, autonat, rendezvous, pubsub })
+const scenarios = Object.entries({ services, relay: relayed, dcutr, webrtc: webRtc, limits, refusals, autonat, rendezvous, pubsub, kad })
   .flatMap(([group, cases]) => cases.map((one) => ({ ...one, group })))
   .filter(({ group, name }) => isWanted(`${group} ${name}`))
 

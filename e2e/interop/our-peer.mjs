@@ -2,6 +2,7 @@
 // public API of tabmesh and nothing else.
 
 import { ECHO, FETCH_NOTHING, FETCH_PREFIX, seededBytes, sha256 } from '../peers/js/protocols.mjs'
+import { dhtOf } from './our-dht.mjs'
 import { roomsOf } from './our-rooms.mjs'
 
 /** One write. */
@@ -32,6 +33,7 @@ export const startOurPeer = async (createPeer, options) => {
 
   return {
     ...roomsOf(peer),
+    ...dhtOf(peer),
     peerId: peer.id,
     addresses: () => peer.addresses,
     /** Milliseconds, and what `peer.dial` says. @param {string} target @param {CallOptions} [options] */

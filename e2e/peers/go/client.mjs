@@ -26,7 +26,7 @@ const READY_TIMEOUT = 30_000
  *   holePunching?: boolean,
  *   punchAt?: string[],
  *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean, queue?: number },
- *   dht?: { prefix?: string, mode?: 'server' | 'client' },
+ *   dht?: { prefix?: string, mode?: 'server' | 'client', hosts?: number },
  *   certificate?: string,
  *   key?: string,
  *   debug?: string,
@@ -40,12 +40,14 @@ const READY_TIMEOUT = 30_000
  * `holePunching`: DCUtR, on a peer that tells of no way to it but through relays; `punchAt` is where it says that it is seen outside, where it
  * listens if left out.
  * `autonat`: AutoNAT v2, client and server, for addresses of this machine too; `reachability` then has one of the addresses dialled by a server that
- * the peer is connected to. `pubsub`: gossipsub, or `floodsub` in its place. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/. `certificate` and `key`: PEM, for wss; made where left
+ * the peer is connected to. `pubsub`: gossipsub, or `floodsub` in its place. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/, /pk/ or /ipns/; `hosts` more peers are in its process, as `hosts` of the peer. `certificate` and `key`: PEM, for wss; made where left
  * out. `debug`: levels of go-libp2p's log, as in "error,swarm2=debug", written to `stderr`.
  *
  * @typedef {{ timeout?: number }} CommandOptions
  * @typedef {import('../js/client.mjs').GossipMessage} GoMessage
  * @typedef {import('../js/client.mjs').FoundPeer} GoFoundPeer
+ *
+ * @typedef {Pick<GoPeer, 'peerId' | 'addresses' | 'dial' | 'put' | 'get' | 'provide' | 'findProviders' | 'findPeer' | 'closestPeers' | 'routingTable' | 'ipnsRecord'>} GoDht
  *
  * @typedef {{
  *   peerId: string,
@@ -83,13 +85,15 @@ const READY_TIMEOUT = 30_000
  *   tally: (topic: string) => Promise<import('../js/series.mjs').Tally>,
  *   traffic: () => Promise<Record<string, number>>,
  *   pubsubProtocols: () => Promise<Record<string, string>>,
- *   put: (key: string, value: Uint8Array, options?: CommandOptions) => Promise<void>,
- *   get: (key: string, options?: CommandOptions) => Promise<Uint8Array>,
+ *   put: (key: string | Uint8Array, value: Uint8Array, options?: CommandOptions) => Promise<void>,
+ *   get: (key: string | Uint8Array, options?: CommandOptions) => Promise<Uint8Array>,
  *   provide: (cid: string, options?: CommandOptions) => Promise<void>,
  *   findProviders: (cid: string, options?: { count?: number } & CommandOptions) => Promise<GoFoundPeer[]>,
  *   findPeer: (peerId: string, options?: CommandOptions) => Promise<GoFoundPeer>,
- *   closestPeers: (key: string, options?: CommandOptions) => Promise<string[]>,
+ *   closestPeers: (key: string | Uint8Array, options?: CommandOptions) => Promise<string[]>,
  *   routingTable: () => Promise<string[]>,
+ *   ipnsRecord: (options: { value: string, sequence?: number }) => Promise<{ key: Uint8Array, record: Uint8Array }>,
+ *   hosts: GoDht[],
  *   stop: () => Promise<void>,
  *   kill: () => Promise<void>,
  *   [Symbol.asyncDispose]: () => Promise<void>,
@@ -158,18 +162,43 @@ export async function spawnGoPeer({ debug, readyTimeout = READY_TIMEOUT, relay =
     tally: (topic) => command('tally', { topic }),
     traffic: () => command('traffic'),
     pubsubProtocols: () => command('pubsubProtocols'),
-    put: (key, value, { timeout } = {}) => command('put', { key, data: toBase64(value) }, timeout),
-    get: async (key, { timeout } = {}) => fromBase64(await command('get', { key }, timeout)),
-    provide: (cid, { timeout } = {}) => command('provide', { cid }, timeout),
-    findProviders: (cid, { count, timeout } = {}) => command('findProviders', { cid, count }, timeout),
-    findPeer: (target, { timeout } = {}) => command('findPeer', { target }, timeout),
-    closestPeers: (key, { timeout } = {}) => command('closestPeers', { key }, timeout),
-    routingTable: () => command('routingTable'),
+    ...dhtOf(command, 0),
+    hosts: ready.hosts.map((/** @type {{ peerId: string, addresses: string[] }} */ { peerId, addresses }, /** @type {number} */ at) => ({
+      peerId,
+      addresses,
+      dial: (/** @type {string} */ target, /** @type {CommandOptions} */ { timeout } = {}) =>
+        command('dialFrom', { target, host: at + 1 }, timeout),
+      ...dhtOf(command, at + 1),
+    })),
     stop,
     kill,
     [Symbol.asyncDispose]: stop,
   }
 }
+
+/**
+ * The commands of one of the peers in a process.
+ *
+ * @param {(cmd: string, args?: Record<string, unknown>, timeout?: number) => Promise<any>} command
+ * @param {number} host
+ * @returns {Omit<GoDht, 'peerId' | 'addresses' | 'dial'>}
+ */
+const dhtOf = (command, host) => ({
+  put: (key, value, { timeout } = {}) => command('put', { ...keyOf(key), data: toBase64(value), host }, timeout),
+  get: async (key, { timeout } = {}) => fromBase64(await command('get', { ...keyOf(key), host }, timeout)),
+  provide: (cid, { timeout } = {}) => command('provide', { cid, host }, timeout),
+  findProviders: (cid, { count, timeout } = {}) => command('findProviders', { cid, count, host }, timeout),
+  findPeer: (target, { timeout } = {}) => command('findPeer', { target, host }, timeout),
+  closestPeers: (key, { timeout } = {}) => command('closestPeers', { ...keyOf(key), host }, timeout),
+  routingTable: () => command('routingTable', { host }),
+  async ipnsRecord({ value, sequence = 0 }) {
+    const { key, record } = await command('ipnsRecord', { value, sequence, host })
+    return { key: fromBase64(key), record: fromBase64(record) }
+  },
+})
+
+/** @param {string | Uint8Array} key */
+const keyOf = (key) => (typeof key === 'string' ? { key } : { rawKey: toBase64(key) })
 
 /** @param {Uint8Array} bytes */
 const toBase64 = (bytes) => Buffer.from(bytes).toString('base64')

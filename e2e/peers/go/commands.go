@@ -28,8 +28,14 @@ type command struct {
 	Topic string `json:"topic"`
 	Data  []byte `json:"data"`
 	Key   string `json:"key"`
-	Cid   string `json:"cid"`
-	Count int    `json:"count"`
+	// RawKey in place of Key, where it is no text.
+	RawKey []byte `json:"rawKey"`
+	// Host is which of the peers in this process is meant (dhtOptions.Hosts).
+	Host     int    `json:"host"`
+	Value    string `json:"value"`
+	Sequence uint64 `json:"sequence"`
+	Cid      string `json:"cid"`
+	Count    int    `json:"count"`
 	// Rate is in messages a second.
 	Rate float64 `json:"rate"`
 
@@ -40,6 +46,9 @@ var errNoRooms = errors.New("this peer was started without gossipsub")
 var errNoDht = errors.New("this peer was started without kad")
 
 func (c command) run(ctx context.Context, n *node) (any, error) {
+	if c.RawKey != nil {
+		c.Key = string(c.RawKey)
+	}
 	switch c.Cmd {
 	case "addresses":
 		return n.addresses(), nil
@@ -65,11 +74,15 @@ func (c command) run(ctx context.Context, n *node) (any, error) {
 			return nil, errNoRooms
 		}
 		return c.runInRoom(ctx, n.rooms)
-	case "put", "get", "provide", "findProviders", "findPeer", "closestPeers", "routingTable":
+	case "put", "get", "provide", "findProviders", "findPeer", "closestPeers", "routingTable", "ipnsRecord", "dialFrom":
 		if n.dht == nil {
 			return nil, errNoDht
 		}
-		return c.runInDht(ctx, n)
+		chosen, err := n.at(c.Host)
+		if err != nil {
+			return nil, err
+		}
+		return c.runInDht(ctx, chosen)
 	}
 	return nil, fmt.Errorf("no such command: %s", c.Cmd)
 }
@@ -133,6 +146,10 @@ func (c command) runInDht(ctx context.Context, n *node) (any, error) {
 	case "closestPeers":
 		peers, err := n.dht.GetClosestPeers(ctx, c.Key)
 		return peerIDs(peers), err
+	case "ipnsRecord":
+		return n.ipnsRecord(c.Value, c.Sequence)
+	case "dialFrom":
+		return n.timedDial(ctx, c.Target)
 	}
 	return peerIDs(n.dht.RoutingTable().ListPeers()), nil
 }

@@ -66,7 +66,11 @@ func run() error {
 	n.end = end
 
 	out := &output{json: json.NewEncoder(os.Stdout)}
-	out.print(map[string]any{"peerId": n.host.ID().String(), "addresses": n.addresses(), "certificate": n.certificate})
+	hosts := []map[string]any{}
+	for _, each := range n.more {
+		hosts = append(hosts, map[string]any{"peerId": each.host.ID().String(), "addresses": each.addresses()})
+	}
+	out.print(map[string]any{"peerId": n.host.ID().String(), "addresses": n.addresses(), "certificate": n.certificate, "hosts": hosts})
 	go serve(ctx, n, out, end)
 
 	<-ctx.Done()

@@ -28,6 +28,7 @@ type node struct {
 
 	rooms *rooms       // nil without gossipsub
 	dht   *dht.IpfsDHT // nil without kad
+	more  []*node      // further peers in this process, which have kad and nothing else
 
 	autonat *autonatv2.AutoNAT // nil without AutoNAT
 }
@@ -55,6 +56,9 @@ func start(ctx context.Context, opts options) (*node, error) {
 	}
 	if opts.Dht != nil {
 		if n.dht, err = newDht(h, *opts.Dht); err != nil {
+			return nil, err
+		}
+		if n.more, err = moreDhts(opts); err != nil {
 			return nil, err
 		}
 	}

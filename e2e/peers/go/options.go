@@ -61,6 +61,8 @@ type dhtOptions struct {
 	Prefix string `json:"prefix"`
 	// Mode is "server" or "client".
 	Mode string `json:"mode"`
+	// Hosts is how many more peers there are in this process, each with an identity of its own and else like the first one.
+	Hosts int `json:"hosts"`
 }
 
 func parseOptions(args []string) (options, error) {
