@@ -17,7 +17,13 @@ const open = async (context: BrowserContext, url: string): Promise<Page> => {
   await page.addInitScript(() => {
     const tasks: number[] = []
     new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' })
-    Object.assign(globalThis, { tasks })
+    const drawn = { tasks, lines: 0 }
+    const lineTo = CanvasRenderingContext2D.prototype.lineTo
+    CanvasRenderingContext2D.prototype.lineTo = function (x, y) {
+      drawn.lines += 1
+      lineTo.call(this, x, y)
+    }
+    Object.assign(globalThis, { drawn })
   })
   await page.goto(url)
   return page
@@ -54,7 +60,14 @@ const pixels = (page: Page): Promise<number> =>
     return data.reduce((sum, value) => (Math.imul(sum, 31) + value) >>> 0, 7)
   })
 
-const longest = (page: Page): Promise<number> => page.evaluate(() => Math.max(0, ...(globalThis as unknown as { tasks: number[] }).tasks))
+/** The longest task since the last call, in milliseconds, and how many lines were drawn, of all painters together. */
+const measure = (page: Page): Promise<{ longest: number; lines: number }> =>
+  page.evaluate(() => {
+    const { drawn } = globalThis as unknown as { drawn: { tasks: number[]; lines: number } }
+    const { lines } = drawn
+    drawn.lines = 0
+    return { longest: Math.max(0, ...drawn.tasks.splice(0)), lines }
+  })
 
 test('eight people draw at once, see each other move, and end with the same picture', async ({ browser, started, shot }) => {
   test.setTimeout(4 * UNTIL_TOGETHER)
@@ -64,14 +77,15 @@ test('eight people draw at once, see each other move, and end with the same pict
   const pages = [first, ...(await Promise.all(Array.from({ length: PAINTERS - 1 }, () => open(context, first.url()))))]
   for (const page of pages) await others(page, PAINTERS - 1)
 
-  for (const page of pages) await page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks.splice(0))
-  const took = await Promise.all(pages.map((page, row) => draw(page, row, MOVES)))
-  const rates = took.map((ms) => Math.round((MOVES / ms) * 1_000))
-  const tasks = await Promise.all(pages.map(longest))
-  console.log(`  ${Math.min(...rates)} to ${Math.max(...rates)} updates a second, longest tasks of ${tasks.map(Math.round).join(' ')} ms`)
-
+  await Promise.all(pages.map(measure))
+  const took = Math.max(...(await Promise.all(pages.map((page, row) => draw(page, row, MOVES)))))
   const drawn = await pixels(first)
   for (const page of pages.slice(1)) await expect.poll(() => pixels(page), { timeout: 10_000 }).toBe(drawn)
+  const measured = await Promise.all(pages.map(measure))
+  const { lines } = measured[0] as { lines: number }
+  expect(measured.map((each) => each.lines)).toEqual(pages.map(() => lines))
+  const tasks = measured.map(({ longest }) => Math.round(longest)).join(' ')
+  console.log(`  ${Math.round((lines / PAINTERS / took) * 1_000)} updates a second of each, longest tasks of ${tasks} ms`)
   await shot(first, 'eight-painters')
   await context.close()
 })
