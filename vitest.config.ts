@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { engineText } from './scripts/engine-text.mjs'
 
@@ -9,6 +10,8 @@ export default defineConfig({
     environment: 'node',
     // Processes, because native modules (WebRTC, QUIC) are not made to be loaded by several threads of one.
     pool: 'forks',
+    // By default two cores would run one at a time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     passWithNoTests: true,
   },
