@@ -1,22 +1,22 @@
 // One mesh of everybody: go-libp2p, js-libp2p, our Node peers and our pages publish ten thousand signed messages together, and each hears what all
-// others said, once.
+// others said, once. Another has rust-libp2p.
 //
 // The pace is what js-libp2p takes: it checks some 500 messages a second where eight peers share two cores, and what is faster waits for it. In go-libp2p
 // nothing waits: its queues hold 32 messages unless it is told otherwise (../peers/go/rooms.go), and the next one is lost.
 
 import { until } from './lab.mjs'
-import { go, js, link, listening, meet, quiet, TOPIC } from './topic.mjs'
+import { go, js, link, listening, meet, quiet, rust, TOPIC } from './topic.mjs'
 import { addressOf, expect, moved } from './trial.mjs'
 
-/** Messages of all together, bytes of each, and how many a second each of the eight publishes. */
-const MESSAGES = 10_000
 const BYTES = 100
+/** How many a second each of them publishes. */
 const RATE = 75
 const TIMEOUT = 100_000
 
 /**
  * @typedef {import('./lab.mjs').Side} Side
  * @typedef {import('../peers/js/series.mjs').Tally} Tally
+ * @typedef {{ sides: Side[], links: [Side, Side][] }} Mesh
  */
 
 /**
@@ -28,9 +28,9 @@ const TIMEOUT = 100_000
  * The pages by WebRTC, for which they met through the relay; all others by WebSocket.
  *
  * @param {import('./lab.mjs').Scene} scene
- * @returns {Promise<{ sides: Side[], links: [Side, Side][] }>}
+ * @returns {Promise<Mesh>}
  */
-const connectAll = async (scene) => {
+const goAndJs = async (scene) => {
   const relay = await scene.relay()
   const [go1, go2, js1, js2] = await Promise.all([go(scene), go(scene), js(scene), js(scene)])
   const [node1, node2] = [await scene.ourNode(listening), await scene.ourNode(listening)]
@@ -54,17 +54,43 @@ const connectAll = async (scene) => {
   return { sides: [go1, go2, js1, js2, node1, node2, page1, page2], links: [...links, [page1, page2]] }
 }
 
+/**
+ *   rust 1 ── page ── go ── node ── rust 2 ── rust 1
+ *
+ * @param {import('./lab.mjs').Scene} scene
+ * @returns {Promise<Mesh>}
+ */
+const andRust = async (scene) => {
+  const [rust1, rust2, other] = await Promise.all([rust(scene), rust(scene), go(scene)])
+  const [node, page] = [await scene.ourNode(listening), await scene.ourPage()]
+  /** @type {[Side, Side][]} */
+  const links = [
+    [page, rust1],
+    [page, other],
+    [node, other],
+    [node, rust2],
+    [rust2, rust1],
+  ]
+  for (const [from, to] of links) await link(from, to)
+  return { sides: [rust1, rust2, other, node, page], links }
+}
+
 /** @param {Tally} tally */
 const distinct = ({ senders }) => Object.values(senders).reduce((sum, heard) => sum + heard.distinct, 0)
 
-/** @type {import('./trial.mjs').Case} */
-export const allToAll = {
-  name: 'all to all: 2 go, 2 js, 2 our node, 2 our page',
+/**
+ * @param {string} who
+ * @param {number} messages of all together
+ * @param {(scene: import('./lab.mjs').Scene) => Promise<Mesh>} connect
+ * @returns {import('./trial.mjs').Case}
+ */
+const hearing = (who, messages, connect) => ({
+  name: `all to all: ${who}`,
   async run(scene) {
-    const { sides, links } = await connectAll(scene)
+    const { sides, links } = await connect(scene)
     await meet(sides.map((side) => [side, links.filter((pair) => pair.includes(side)).map(([one, other]) => (one === side ? other : one))]))
-    const each = MESSAGES / sides.length
-    const wanted = MESSAGES - each
+    const each = messages / sides.length
+    const wanted = messages - each
     /** @type {Tally[]} */
     let tallies = []
     const look = async () => {
@@ -80,7 +106,7 @@ export const allToAll = {
         return tallies.every((tally) => distinct(tally) === wanted) ? true : undefined
       },
     )
-    const perSecond = (MESSAGES / (performance.now() - began)) * 1000
+    const perSecond = (messages / (performance.now() - began)) * 1000
     await publishing
     await quiet()
     await look()
@@ -93,11 +119,16 @@ export const allToAll = {
     }
     const copies = await Promise.all(
       sides
-        .filter(({ kind }) => !kind.startsWith('our'))
+        .filter(({ kind }) => /^(go|js)/.test(kind))
         .map(async (side) => `${side.kind} ${(((await side.traffic()).messagesReceived ?? 0) / wanted).toFixed(1)}`),
     )
     return {
-      note: `${Math.round(perSecond)} messages/s to 7 each, none lost, none twice; copies of each on the wire: ${copies.join(', ')}`,
+      note: `${Math.round(perSecond)} messages/s to ${sides.length - 1} each, none lost, none twice; copies on the wire: ${copies.join(', ')}`,
     }
   },
-}
+})
+
+export const allToAll = [
+  hearing('2 go, 2 js, 2 our node, 2 our page', 10_000, goAndJs),
+  hearing('2 rust, go, our node, our page', 2_000, andRust),
+]

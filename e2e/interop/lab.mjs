@@ -17,6 +17,7 @@ import { chromiumFlags } from '../../scripts/chromium.mjs'
 import { spawnGoPeer } from '../peers/go/client.mjs'
 import { spawnJsPeer } from '../peers/js/client.mjs'
 import { buildJsPage } from '../peers/js/page/build.mjs'
+import { spawnRustPeer } from '../peers/rust/client.mjs'
 import { startOurPeer } from './our-peer.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -41,7 +42,7 @@ const SLACK = 5_000
  * What the cases need of a peer, ours, js-libp2p's or go-libp2p's.
  *
  * @typedef {{
- *   kind: 'our page' | 'our node' | 'js page' | 'js node' | 'go',
+ *   kind: 'our page' | 'our node' | 'js page' | 'js node' | 'go' | 'rust',
  *   peerId: string,
  *   addresses: () => Promise<string[]>,
  *   dial: (target: string, options?: { timeout?: number }) => Promise<any>,
@@ -69,7 +70,7 @@ const SLACK = 5_000
  *   stop: () => Promise<unknown>,
  * }} Side
  * `identify` and `traffic` are theirs, `known` and `event` are ours; go-libp2p and the page of js-libp2p have no `fetch`, the latter no pubsub
- * either (`join` to `traffic`), and go-libp2p no `scores`. `publish` of ours tells the message's id, in hexadecimals.
+ * either (`join` to `traffic`), and go-libp2p no `scores`; of rust-libp2p's there is what pubsub needs. `publish` of ours tells the message's id, in hexadecimals.
  *
  * @typedef {{ from: string, seqno: Uint8Array, data: Uint8Array, id: Uint8Array }} Heard
  */
@@ -238,6 +239,9 @@ const openScene = ({ dist, base, browser, createPeer, relayFolder }) => {
 
     /** @param {JsPeerOptions} [options] */
     jsNode: async (options) => add(await jsNode(options)),
+
+    /** @param {import('../peers/rust/client.mjs').RustPeerOptions} [options] */
+    rustNode: async (options) => add(await rustNode(options)),
 
     /** With `relays`: once each has given it an address. @param {PeerOptions} [options] */
     async ourNode(options = {}) {
@@ -411,6 +415,34 @@ const dhtOverBorder = (call) => ({
   get: async (key) => Uint8Array.from(await call('get', [...key])),
   closestPeers: (key) => call('closestPeers', [...key]),
 })
+
+/** @param {import('../peers/rust/client.mjs').RustPeerOptions} [options] @returns {Promise<Side>} */
+const rustNode = async (options) => {
+  const peer = await spawnRustPeer(options)
+  return {
+    ...peer,
+    kind: 'rust',
+    addresses: async () => peer.addresses,
+    dial: async (target) => {
+      const started = performance.now()
+      await peer.dial(target)
+      return { ms: performance.now() - started }
+    },
+    connections: async () => (await peer.connections()).map((remotePeer) => ({ remotePeer })),
+    publish: async (topic, data) => void (await peer.publish(topic, data)),
+    ping: unsupported,
+    echo: unsupported,
+    perf: unsupported,
+    hangUp: unsupported,
+    fetch: unsupported,
+    identify: unsupported,
+    known: unsupported,
+    event: unsupported,
+    scores: unsupported,
+    traffic: unsupported,
+    log: async () => '',
+  }
+}
 
 const unsupported = () => Promise.reject(new Error('this kind of peer does not offer that'))
 

@@ -3,7 +3,7 @@
 import { allToAll } from './all-to-all.mjs'
 import { until } from './lab.mjs'
 import { rawPeer } from './raw-pubsub.mjs'
-import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, sees, TOPIC } from './topic.mjs'
+import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, rust, sees, TOPIC } from './topic.mjs'
 import { expect } from './trial.mjs'
 
 /** How many messages go holds to be checked, unless it is told otherwise. */
@@ -24,9 +24,9 @@ const payloads = [bytes('hello'), Uint8Array.from({ length: 256 }, (_, i) => i),
 
 /**
  * @param {'our node' | 'our page'} us
- * @param {'go' | 'js node'} them
+ * @param {'go' | 'js node' | 'rust'} them
  * @param {(scene: Scene, options?: object) => Promise<Side>} theirs
- * @param {'go' | 'js'} [messageId] whose default both use
+ * @param {'go' | 'js' | 'rust'} [messageId] whose default both use
  * @returns {Case}
  */
 const pair = (us, them, theirs, messageId = 'go') => ({
@@ -128,7 +128,9 @@ export const pubsub = [
   pair('our node', 'js node', js),
   pair('our page', 'go', go),
   pair('our page', 'js node', js, 'js'),
-  allToAll,
+  pair('our node', 'rust', rust),
+  pair('our page', 'rust', rust, 'rust'),
+  ...allToAll,
   {
     name: 'IDONTWANT: go → our node → go, js',
     async run(scene) {

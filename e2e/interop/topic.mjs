@@ -22,6 +22,7 @@ export const quiet = () => new Promise((resolve) => setTimeout(resolve, QUIET))
 
 export const go = (/** @type {Scene} */ scene, options = {}) => scene.goNode({ listen: ['ws'], pubsub: options })
 export const js = (/** @type {Scene} */ scene, options = {}) => scene.jsNode({ ...listening, pubsub: options })
+export const rust = (/** @type {Scene} */ scene, options = {}) => scene.rustNode({ listen: ['ws'], pubsub: options })
 
 /** `from` dials the address of `to` that is no relayed one. @param {Side} from @param {Side} to @returns {Promise<number>} */
 export const link = async (from, to) => {

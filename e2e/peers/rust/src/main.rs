@@ -1,12 +1,14 @@
-//! A rust-libp2p peer for tests: a rendezvous client and server. Its first line of JSON says that it is ready; then `{ id, cmd, … }` on
+//! A rust-libp2p peer for tests: a rendezvous client and server, and gossipsub (rooms.rs). Its first line of JSON says that it is ready; then `{ id, cmd, … }` on
 //! stdin is answered by `{ id, result }` or `{ id, error }` on stdout.
+
+mod rooms;
 
 use std::{error::Error, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
     core::upgrade::Version,
-    identify, identity, noise, ping, rendezvous,
+    gossipsub, identify, identity, noise, ping, rendezvous,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, websocket, yamux, Multiaddr, PeerId, Swarm, Transport,
 };
@@ -18,6 +20,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    gossip: gossipsub::Behaviour,
     client: rendezvous::client::Behaviour,
     server: rendezvous::server::Behaviour,
 }
@@ -35,6 +38,7 @@ struct State {
     waiting: Vec<Waiting>,
     /// What its server has heard, oldest first.
     served: Vec<Value>,
+    rooms: rooms::Rooms,
 }
 
 impl State {
@@ -88,6 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             identify::Config::new("ipfs/0.1.0".into(), key.public()).with_agent_version("rust-libp2p/0.56".into()),
         ),
         ping: ping::Behaviour::default(),
+        gossip: rooms::behaviour(key.clone(), &options["pubsub"])?,
         client: rendezvous::client::Behaviour::new(key),
         server: rendezvous::server::Behaviour::new(limits),
     };
@@ -106,6 +111,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut state = State::default();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut ready = false;
+    let mut turns = tokio::time::interval(rooms::TURN);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         if !ready && swarm.listeners().count() >= wanted.len() {
             ready = true;
@@ -123,6 +130,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 // Who started it is gone.
                 None => return Ok(()),
             },
+            _ = turns.tick(), if state.rooms.bursting() => {
+                if let Some((id, result)) = state.rooms.turn(&mut swarm.behaviour_mut().gossip, &peer) {
+                    say(id, result);
+                }
+            }
             event = swarm.select_next_some() => hear(&mut state, event),
         }
     }
@@ -198,7 +210,7 @@ fn run(swarm: &mut Swarm<Behaviour>, state: &mut State, command: &Value) -> Resu
             wait("discover", peer);
             Ok(None)
         }
-        other => Err(format!("no command {other}")),
+        _ => state.rooms.run(&mut swarm.behaviour_mut().gossip, command),
     }
 }
 
@@ -211,6 +223,11 @@ fn hear(state: &mut State, event: SwarmEvent<BehaviourEvent>) {
             error,
             ..
         } => state.answer("dial", peer, Err(error.to_string())),
+        SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => {
+            if let Some((id, result)) = state.rooms.hear(event) {
+                say(id, result);
+            }
+        }
         SwarmEvent::Behaviour(BehaviourEvent::Client(event)) => match event {
             client::Event::Registered { rendezvous_node, ttl, .. } => state.answer("register", rendezvous_node, Ok(json!({ "ttl": ttl }))),
             client::Event::RegisterFailed {
