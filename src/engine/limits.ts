@@ -982,6 +982,8 @@ export const ROOM_BURST = 8_192
 export const ROOM_RATE = 2_000
 /** What is on its way to one member by stream and not confirmed; more has to wait with who sends it. */
 export const ROOM_MAX_UNCONFIRMED = 1 * MiB
+/** A member for whom more than that waits is behind: what is said meanwhile goes by gossip, which has bounds of its own. */
+export const ROOM_KEEPS_UP = 256 * KiB
 /** Streams of one connection's remote: one for each room, and a later one that takes its place. */
 export const ROOM_MAX_INBOUND = 2 * ROOM_MAX_ROOMS
 /** After a stream to a member broke on a connection that stands, doubled each time, so many times. */

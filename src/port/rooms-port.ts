@@ -15,8 +15,11 @@ import type { Cancel } from '../engine/host.ts'
 import { PUBSUB_BACKLOG, PUBSUB_DEAF, PUBSUB_MAX_UNHEARD, PUBSUB_RETRY, ROOM_FILE_MAX } from '../engine/limits.ts'
 import type { Node } from '../engine/net/node.ts'
 import type { GossipsubService } from '../engine/protocols/gossipsub/service.ts'
+import { DISCOVERY_TOPIC, decodeAnnouncement, encodeAnnouncement } from '../engine/protocols/pubsub-peer-discovery/messages.ts'
+import { AnnouncementSchedule } from '../engine/protocols/pubsub-peer-discovery/schedule.ts'
 import { type RendezvousClient, rendezvousClient } from '../engine/protocols/rendezvous/client.ts'
 import { RENDEZVOUS } from '../engine/protocols/rendezvous/messages.ts'
+import type { Announcements } from '../engine/protocols/room/announcer.ts'
 import type { FileSource } from '../engine/protocols/room/file-sender.ts'
 import type { OfferedFile } from '../engine/protocols/room/files.ts'
 import type { Place } from '../engine/protocols/room/place.ts'
@@ -77,7 +80,7 @@ export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptio
           node.peerStore.certify(found.peer, found, node.host.date())
         },
       })
-      const rooms = roomsService({ pubsub, rendezvous, isOurs, relays, point: RENDEZVOUS })
+      const rooms = roomsService({ pubsub, rendezvous, isOurs, relays, point: RENDEZVOUS, announcements: announcementsOf(node) })
       node.mount(rendezvous)
       node.mount(rooms)
       services = { rooms, rendezvous }
@@ -145,6 +148,21 @@ export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptio
     },
   }
 }
+
+const announcementsOf = (node: Node): Announcements => ({
+  topicOf: (topic) => `${topic}/${DISCOVERY_TOPIC}`,
+  write: () => encodeAnnouncement(node.publicKey, node.addresses),
+  read(data, from) {
+    try {
+      const { peer, addresses } = decodeAnnouncement(data, from)
+      node.peerStore.update(peer, { addresses }, node.host.date())
+      return peer
+    } catch {
+      return undefined
+    }
+  },
+  schedule: (now, random) => new AnnouncementSchedule(now, random),
+})
 
 /** Read as it is sent, a block at a time. */
 const sourceOf = (file: Blob, name: string): FileSource => ({

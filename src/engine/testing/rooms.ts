@@ -7,8 +7,11 @@ import type { PublicKey } from '../codec/keys.ts'
 import type { PeerId } from '../codec/peer-id.ts'
 import { type GossipsubService, gossipsubService } from '../protocols/gossipsub/service.ts'
 import { identifyService } from '../protocols/identify/service.ts'
+import { DISCOVERY_TOPIC, decodeAnnouncement, encodeAnnouncement } from '../protocols/pubsub-peer-discovery/messages.ts'
+import { AnnouncementSchedule } from '../protocols/pubsub-peer-discovery/schedule.ts'
 import { rendezvousClient } from '../protocols/rendezvous/client.ts'
 import { RENDEZVOUS } from '../protocols/rendezvous/messages.ts'
+import type { Announcements } from '../protocols/room/announcer.ts'
 import { openPlace, type Place } from '../protocols/room/place.ts'
 import type { Room, RoomEvent } from '../protocols/room/room.ts'
 import { type RoomsService, roomsService } from '../protocols/room/service.ts'
@@ -72,7 +75,24 @@ export class Lounge {
         if (subscribed) rooms.subscribed(peer, topic)
       },
     })
-    const rooms = roomsService({ pubsub, rendezvous, isOurs: (peer) => peer === relay.node.self, relays: 1, point: RENDEZVOUS })
+    const announcements: Announcements = {
+      topicOf: (topic) => `${topic}/${DISCOVERY_TOPIC}`,
+      write: () => encodeAnnouncement(node.node.publicKey, node.node.addresses),
+      read(data, from) {
+        const { peer, addresses } = decodeAnnouncement(data, from)
+        node.node.peerStore.update(peer, { addresses }, node.node.host.date())
+        return peer
+      },
+      schedule: (now, random) => new AnnouncementSchedule(now, random),
+    }
+    const rooms = roomsService({
+      pubsub,
+      rendezvous,
+      isOurs: (peer) => peer === relay.node.self,
+      relays: 1,
+      point: RENDEZVOUS,
+      announcements,
+    })
     let asleep = false
     let missed: (() => void)[] = []
     const node = world.node((host) => {

@@ -12,7 +12,7 @@
 import { TabmeshError } from '../../../errors.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { ROOM_MAX_UNCONFIRMED, ROOM_REOPEN_MIN, ROOM_REOPEN_TRIES } from '../../limits.ts'
+import { ROOM_KEEPS_UP, ROOM_MAX_UNCONFIRMED, ROOM_REOPEN_MIN, ROOM_REOPEN_TRIES } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
@@ -30,8 +30,8 @@ export interface LinkOwner {
   allows(connection: Connection): boolean
   /** Our greeting to a peer whose first private message on this stream has the number `first`. */
   hello(first: number): Uint8Array
-  /** What it said, but for what concerns private messages. */
-  onWord(peer: PeerId, word: Word): void
+  /** What it said, in which life; of private messages only that there was one. */
+  onWord(peer: PeerId, word: Word, life: string): void
   onPrivate(peer: PeerId, data: Uint8Array): void
   /** The application is behind: what comes has to wait. */
   readonly holds: boolean
@@ -73,6 +73,11 @@ export class Link {
   /** There is a stream of ours. */
   get open(): boolean {
     return this.#ours !== undefined
+  }
+
+  /** There is one, on a connection that stands, and little waits for it. */
+  get keepsUp(): boolean {
+    return this.#ours !== undefined && this.#ours.connection.status !== 'closed' && this.#ours.writer.waiting <= ROOM_KEEPS_UP
   }
 
   /** Nothing of it is needed but its numbers. */
@@ -141,7 +146,7 @@ export class Link {
     if (word?.t !== 'taken') return
     this.#failures = 0
     this.#sent.taken(word.number)
-    this.#owner.onWord(this.peer, word)
+    this.#owner.onWord(this.peer, word, '')
   }
 
   #broke(): void {
@@ -172,7 +177,7 @@ export class Link {
     // Whatever kept ours from being opened, the other is there now.
     this.#failures = 0
     this.#refusedOn = undefined
-    let greeted = false
+    let life: string | undefined
     /** It is to be told what has come: also when that was nothing new. */
     let due = false
     const tell = (): void => {
@@ -184,18 +189,18 @@ export class Link {
       const word = decodeWord(plain)
       if (word === undefined) return
       if (word.t === 'hello') {
-        greeted = true
+        life = hex(word.life)
         due = true
-        this.#taken.begin(hex(word.life), word.first)
-      } else if (!greeted) {
+        this.#taken.begin(life, word.first)
+      } else if (life === undefined) {
         throw new TabmeshError('ERR_PROTOCOL', 'a member that does not greet', { remote: true })
       }
       if (word.t === 'private') {
         due = true
         const whole = this.#taken.take(word)
-        this.#owner.onWord(peer, word)
+        this.#owner.onWord(peer, word, life)
         if (whole !== undefined) this.#owner.onPrivate(peer, whole)
-      } else this.#owner.onWord(peer, word)
+      } else this.#owner.onWord(peer, word, life)
     }
     stream.attach({
       onData: (bytes) => {

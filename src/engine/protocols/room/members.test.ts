@@ -183,7 +183,7 @@ describe('members', () => {
     expect(says('a', 7, message('three'))).toEqual([])
     const after = wait(6_000)
     expect(after.filter((each) => !each.startsWith('ask'))).toEqual(['a: three'])
-    expect(handle({ t: 'again', peer: 'a', number: 5, body: part('w', false, false) })).toEqual([])
+    expect(handle({ t: 'again', peer: 'a', life: '01'.repeat(LIFE), number: 5, body: part('w', false, false) })).toEqual([])
   })
 })
 

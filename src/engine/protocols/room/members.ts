@@ -31,7 +31,7 @@ export type MembersInput =
   | { readonly t: 'published'; readonly from: PeerId; readonly life: Uint8Array; readonly number: number; readonly body: Body }
   /** By its own stream. */
   | { readonly t: 'hello'; readonly peer: PeerId; readonly hello: Hello }
-  | { readonly t: 'again'; readonly peer: PeerId; readonly number: number; readonly body: Body }
+  | { readonly t: 'again'; readonly peer: PeerId; readonly life: string; readonly number: number; readonly body: Body }
   /** Anything else by its own stream. */
   | { readonly t: 'heard'; readonly peer: PeerId }
   | { readonly t: 'goodbye'; readonly peer: PeerId }
@@ -121,7 +121,7 @@ export class Members {
         return this.#greeted(input.peer, input.hello, now)
       case 'again': {
         const member = this.#members.get(input.peer)
-        if (member !== undefined) this.#take(member, input.number, input.body, now)
+        if (member?.life === input.life) this.#take(member, input.number, input.body, now)
         return
       }
       case 'heard':

@@ -2,8 +2,11 @@
  * Room: one room that we are in: who is there (members.ts), what we say (voice.ts), the streams to other members (link.ts) and those yet to be
  * found (finder.ts), on a topic of gossipsub.
  *
- *   send ─▶ voice ─▶ sealed ─▶ gossip ─────────────────────────────▶ its members, in any order, now and then twice
- *                         └──▶ by stream, to whom gossip has no way yet ┘          members.ts: each once, in order ─▶ the application
+ *   send ─▶ voice ─┬─ a stream to each member ─▶ by stream ──────────────────────────┐
+ *                  └─ else: signed ─▶ gossip, in any order, now and then twice ──────┴─▶ members.ts: each once, in order ─▶ the application
+ *
+ * Of a small room all members have streams to each other. What is said there goes by these: gossip would have it signed, checked by each, and sent to each by
+ * all others as well (eight members: some 40 copies and seven checks for one message). In larger rooms, and until all streams are there, gossip carries it.
  *
  * A peer is a member when it has said something that is sealed with the key of the room; being in the topic is not enough.
  *
@@ -138,7 +141,7 @@ export class Room {
       place,
       allows: owner.allows,
       hello: (first) => this.#hello(first),
-      onWord: (peer, word) => this.#hear(peer, word),
+      onWord: (peer, word, life) => this.#hear(peer, word, life),
       onPrivate: (peer, data) => owner.onEvent({ t: 'message', peer, data, private: true }),
       onUnlinked: (peer) => this.#unlinked(peer),
       get holds() {
@@ -169,7 +172,7 @@ export class Room {
     do {
       const end = Math.min(data.length, at + ROOM_MAX_PART)
       const ends = end === data.length
-      this.#publish({ t: 'message', data: data.subarray(at, end), begins: at === 0, ends }, ends ? done : undefined)
+      this.#publish({ t: 'message', data: data.subarray(at, end), begins: at === 0, ends }, false, ends ? done : undefined)
       at = end
     } while (at < data.length)
   }
@@ -206,7 +209,7 @@ export class Room {
   /** Says goodbye. The topic is for the caller to leave. */
   leave(): void {
     if (this.#left) return
-    this.#publish({ t: 'leave' })
+    this.#publish({ t: 'leave' }, true)
     this.#left = true
     this.#timer?.cancel()
     for (const cancel of this.#waits) cancel()
@@ -287,6 +290,15 @@ export class Room {
     this.#finder.found(peers)
   }
 
+  /** Whether there is somebody to be found yet: no relay tells of members, or one is heard that no stream connects us with. */
+  get seeks(): boolean {
+    if (this.#finder.looked === 0) return true
+    // In a crowd not all are connected with all, and nobody is missing.
+    if (this.#members.size > ROOM_LINKS) return false
+    for (const peer of this.#members.peers) if (this.#links.get(peer)?.open !== true) return true
+    return false
+  }
+
   connection({ remotePeer }: Connection): void {
     this.#links.get(remotePeer)?.settle()
     this.#files.connection(remotePeer)
@@ -300,7 +312,7 @@ export class Room {
     this.#run(undefined)
   }
 
-  #hear(peer: PeerId, word: Word): void {
+  #hear(peer: PeerId, word: Word, life: string): void {
     switch (word.t) {
       case 'hello':
         this.#unmet.delete(peer)
@@ -309,7 +321,7 @@ export class Room {
         return this.#settled()
       case 'again': {
         const body = decodeBody(word.body)
-        return body === undefined ? undefined : this.#run({ t: 'again', peer, number: word.number, body })
+        return body === undefined ? undefined : this.#run({ t: 'again', peer, life, number: word.number, body })
       }
       case 'repeat':
         this.#repeat(peer, word.from, word.to)
@@ -428,18 +440,42 @@ export class Room {
     return encodeWord({ t: 'hello', life: this.#life, next, first, interval: this.#voice.interval(this.#members.size), presence })
   }
 
-  #publish(body: Body, done?: () => void): void {
+  /** `wide`: also to those in the topic of whom nothing is known. */
+  #publish(body: Body, wide: boolean, done?: () => void): void {
     if (this.#left) return
     const { number, body: plain } = this.#voice.say(body)
     const { topic } = this.place
-    const { pubsub } = this.#owner
+    const { pubsub, net } = this.#owner
+    const reached = pubsub.peers(topic)
+    const links = wide ? undefined : this.#linksToAll(reached)
+    if (links !== undefined) {
+      for (const link of links) link.say({ t: 'again', number, body: plain })
+      if (done !== undefined) net.host.defer(done)
+      return
+    }
     const head = headOf(this.#life, number)
     pubsub.publish(topic, encodePublished(head, this.#seal.seal(number, plain, head)), done)
     // At once, where gossip has no stream yet, or may not have one.
-    const reached = pubsub.peers(topic)
     for (const [peer, link] of this.#links) {
       if (link.open && this.#members.has(peer) && !reached.includes(peer)) link.say({ t: 'again', number, body: plain })
     }
+  }
+
+  /**
+   * The links to all members, where there are few, each has one that keeps up, and all who are in the topic are members: then nothing needs to be signed, and
+   * nobody passes on what the others have.
+   */
+  #linksToAll(inTopic: readonly PeerId[]): readonly Link[] | undefined {
+    const members = this.#members
+    if (members.size === 0 || members.size > ROOM_LINKS) return undefined
+    for (const peer of inTopic) if (!members.has(peer)) return undefined
+    const links: Link[] = []
+    for (const peer of members.peers) {
+      const link = this.#links.get(peer)
+      if (link === undefined || !link.keepsUp) return undefined
+      links.push(link)
+    }
+    return links
   }
 
   #run(input: MembersInput | undefined): void {
@@ -452,7 +488,7 @@ export class Room {
     for (let output = this.#members.poll(); output !== undefined; output = this.#members.poll()) this.#act(output, now)
     this.#handling = false
     const beat = this.#voice.beat(now, this.#members.size)
-    if (beat !== undefined) this.#publish(beat)
+    if (beat !== undefined) this.#publish(beat.body, beat.wide)
     this.#arm()
   }
 

@@ -84,6 +84,42 @@ describe('a room', () => {
     expect([kinds(b).filter((t) => t === 'join' || t === 'leave'), a.members()]).toEqual([['join'], ['b']])
   })
 
+  it('of a few needs no signatures: all have streams to each other; gossip is for who has none, or is behind', () => {
+    const lounge = new Lounge(18)
+    const [a, b, c] = lounge.seat('abc') as [Seat, Seat, Seat]
+    lounge.world.run(3_000)
+    const { pubsub } = a.guest
+    const publish = pubsub.publish.bind(pubsub)
+    let published = 0
+    pubsub.publish = (...args) => {
+      published += 1
+      return publish(...args)
+    }
+    for (const word of words(100)) a.send(word)
+    lounge.world.run(1_000)
+    expect([published, b.heard().length, c.heard().length]).toEqual([0, 100, 100])
+    // The application of b is behind.
+    b.room.holds = true
+    for (let n = 0; n < 12; n++) a.room.send(new Uint8Array(100_000))
+    lounge.world.run(2_000)
+    for (const word of words(10)) a.send(word)
+    lounge.world.run(2_000)
+    expect(published).toBeGreaterThan(0)
+    expect(c.heard().length).toBe(122)
+    b.room.holds = false
+    lounge.world.run(10_000)
+    expect(b.heard()).toEqual(c.heard())
+    // Somebody is in the topic of whom nothing is known.
+    published = 0
+    lounge.connect(lounge.guest('x'))
+    const spy = lounge.guests.at(-1)
+    spy?.pubsub.join(a.room.place.topic)
+    spy?.node.dial({ addresses: [a.guest.address] }, () => {})
+    lounge.world.run(2_000)
+    a.send('for all')
+    expect(published).toBe(1)
+  })
+
   it('private messages come to one, in order, once, over a break as well', () => {
     const lounge = new Lounge(6)
     const [a, b, c] = lounge.seat('abc') as [Seat, Seat, Seat]
@@ -220,6 +256,23 @@ describe('a room', () => {
     lounge.world.run(2_000)
     expect(seats.filter((seat) => seat.heard().includes('a: all')).length).toBe(19)
   }, 120_000)
+
+  it('is found without a relay as well: by who announces himself to those who are connected already', () => {
+    const lounge = new Lounge(17)
+    const [a, b] = lounge.seat('ab') as [Seat, Seat]
+    // Both know b alone.
+    const [c, d] = [lounge.guest('c', false), lounge.guest('d', false)]
+    for (const guest of [c, d]) guest.node.dial({ addresses: [b.guest.address] }, () => {})
+    lounge.world.run(1_000)
+    const seats = [a, b, lounge.enter(c), lounge.enter(d)]
+    lounge.world.run(30_000)
+    for (const seat of seats) expect(seat.members().length).toBe(3)
+    expect(c.node.connections(d.self).length).toBe(1)
+    expect(a.guest.node.connections(c.self).length).toBe(1)
+    seats[2]?.send('hello')
+    lounge.world.run(1_000)
+    expect(seats.map((seat) => seat.heard().length)).toEqual([1, 1, 0, 1])
+  })
 
   it('leaves nothing behind when its peer stops', () => {
     const lounge = new Lounge(15)

@@ -19,7 +19,8 @@ import type { Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { converse } from '../../wire/conversation.ts'
 import { readFrame } from '../../wire/frame.ts'
-import type { Found, Rendezvous } from './finder.ts'
+import { type Announcements, Announcer } from './announcer.ts'
+import type { Rendezvous } from './finder.ts'
 import { decodePreamble, ROOM, ROOM_FILE } from './messages.ts'
 import { hex, type Place } from './place.ts'
 import { type Pubsub, Room, type RoomEvent, type Verdict } from './room.ts'
@@ -48,25 +49,26 @@ export interface RoomsOptions {
   readonly relays: number
   /** The protocol that tells a rendezvous point. */
   readonly point: string
+  /** None if absent. */
+  readonly announcements?: Announcements
 }
 
 export interface RoomsService extends Service {
   /** Throws ERR_INVALID_ARGUMENT where we are in that room. */
   join(place: Place, onEvent: (event: RoomEvent) => void): Room
   leave(room: Room): void
-  /** Whether a topic is one of a room: what comes there is not for the application's own subscriptions. */
+  /** Whether a topic is one of a room, or of its announcements: what comes there is not for the application's own subscriptions. */
   isTopic(topic: string): boolean
   /** A peer has come into a topic. */
   subscribed(peer: PeerId, topic: string): void
-  /** Peers that have announced themselves in a room. */
-  found(room: Room, peers: readonly Found[]): void
 }
 
 const MAX_PREAMBLE = 256
 
 export const roomsService = (options: RoomsOptions): RoomsService => {
-  const { pubsub, rendezvous, isOurs, relays, point } = options
+  const { pubsub, rendezvous, isOurs, relays, point, announcements } = options
   const rooms = new Map<string, Room>()
+  const announcers = new Map<Room, Announcer>()
   let net: Net
 
   const allows = ({ limited, remoteAddr }: Connection): boolean => {
@@ -93,8 +95,40 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
     if (rooms.get(topic) !== room) return
     room.leave()
     rooms.delete(topic)
+    quit(topic)
+    const announcer = announcers.get(room)
+    announcers.delete(room)
+    announcer?.stop()
+    if (announcer !== undefined) quit(announcer.topic)
+  }
+
+  const quit = (topic: string): void => {
     pubsub.validate(topic, undefined)
     pubsub.leave(topic)
+  }
+
+  /** Listens to a topic: what an author says there is for `hear`. */
+  const listen = (topic: string, hear: (from: PeerId, data: Uint8Array) => Verdict): void => {
+    pubsub.join(topic)
+    pubsub.validate(topic, ({ author, data }, _from, done) => {
+      const id = author?.id
+      done(id === undefined ? 'ignore' : hear(id, data))
+    })
+  }
+
+  const announce = (room: Room, made: Announcements): void => {
+    const announcer = new Announcer(room.place.topic, made, {
+      net,
+      publish: (topic, data) => {
+        pubsub.publish(topic, data)
+      },
+      get wanted() {
+        return room.seeks
+      },
+      onFound: (peer) => room.found([{ peer }]),
+    })
+    announcers.set(room, announcer)
+    listen(announcer.topic, (from, data) => announcer.heard(from, data))
   }
 
   return {
@@ -157,21 +191,17 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
         points: relays,
         onEvent,
       })
-      pubsub.join(place.topic)
-      pubsub.validate(place.topic, ({ author, data }, _from, done) => {
-        const id = author?.id
-        done(id === undefined ? 'ignore' : room.published(id, data))
-      })
+      listen(place.topic, (from, data) => room.published(from, data))
       rooms.set(place.topic, room)
       for (const at of points()) room.point(at)
       room.start()
+      if (announcements !== undefined && place.key === undefined) announce(room, announcements)
       return room
     },
     leave,
-    isTopic: (topic) => rooms.has(topic),
+    isTopic: (topic) => rooms.has(topic) || [...announcers.values()].some((each) => each.topic === topic),
     subscribed(peer, topic) {
       rooms.get(topic)?.subscribed(peer)
     },
-    found: (room, peers) => room.found(peers),
   }
 }

@@ -26,11 +26,14 @@ export class Voice {
   next = 0
   presence: Uint8Array | undefined
   #beatAt: number
+  /** When the next one is due that is for all. */
+  #wideAt: number
   #lastBeat = Number.NEGATIVE_INFINITY
 
   constructor(now: number, random: () => number) {
     this.#random = random
     this.#beatAt = now
+    this.#wideAt = now
   }
 
   /** When the next sign of life is due. */
@@ -61,19 +64,23 @@ export class Voice {
     return Math.min(Math.ceil(ROOM_BEAT * Math.max(1, members / ROOM_CROWD)), ROOM_MAX_BEAT)
   }
 
-  /** A sign of life, where one is due. */
-  beat(now: number, members: number): Body | undefined {
+  /** A sign of life, where one is due; `wide`: it is for whoever may be in the topic, and not only for those we know. */
+  beat(now: number, members: number): { readonly body: Body; readonly wide: boolean } | undefined {
     if (now < this.#beatAt) return undefined
     const interval = this.interval(members)
-    this.#lastBeat = now
+    const wide = now >= this.#wideAt
     // What we promise is the longest that it takes.
-    this.#beatAt = now + Math.floor(interval * (0.8 + 0.2 * this.#random()))
-    return { t: 'beat', interval, presence: this.presence }
+    const next = Math.floor(interval * (0.8 + 0.2 * this.#random()))
+    if (wide) this.#wideAt = now + next
+    this.#lastBeat = now
+    this.#beatAt = this.#wideAt
+    return { body: { t: 'beat', interval, presence: this.presence }, wide }
   }
 
   /** Others may not know of us, or take us for gone. */
   hurry(soon: boolean, now: number): void {
-    this.#due(now + (soon ? Math.floor(ROOM_WELCOME * this.#random()) : 0))
+    this.#wideAt = Math.min(this.#wideAt, now + (soon ? Math.floor(ROOM_WELCOME * this.#random()) : 0))
+    this.#due(this.#wideAt)
   }
 
   tellPresence(presence: Uint8Array | undefined, now: number): void {
