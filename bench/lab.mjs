@@ -13,6 +13,7 @@ import { chromium } from 'playwright'
 import { spawnJsPeer } from '../e2e/peers/js/client.mjs'
 import { buildJsPage } from '../e2e/peers/js/page/build.mjs'
 import { chromiumFlags } from '../scripts/chromium.mjs'
+import { buildJsPubsub } from './js-pubsub.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const READY_TIMEOUT = 30_000
@@ -26,8 +27,12 @@ const STOP_TIMEOUT = 5_000
  * @typedef {{ peerId: string, address: string }} Remote
  */
 
-/** `js` is whether js-libp2p can be had. @param {{ dist: string, chromiumPath: string, js: boolean }} options */
-export const openLab = async ({ dist, chromiumPath, js }) => {
+/**
+ * `js` is whether js-libp2p can be had, `pubsub` whether its gossipsub is wanted.
+ *
+ * @param {{ dist: string, chromiumPath: string, js: boolean, pubsub: boolean }} options
+ */
+export const openLab = async ({ dist, chromiumPath, js, pubsub }) => {
   const folder = await mkdtemp(join(tmpdir(), 'tabmesh-bench-'))
   /** @type {(() => unknown)[]} */
   const closers = [() => rm(folder, { recursive: true, force: true })]
@@ -43,7 +48,16 @@ export const openLab = async ({ dist, chromiumPath, js }) => {
   try {
     const jsFolder = join(folder, 'js')
     const jsScript = js ? await buildJsScript(jsFolder) : undefined
-    const base = await servePages({ '/dist/': dist, '/bench/': join(root, 'bench'), '/e2e/': join(root, 'e2e'), '/js/': jsFolder }, closers)
+    const jsPubsub = join(folder, 'js-pubsub')
+    if (js && pubsub) await buildJsPubsub(jsPubsub)
+    const folders = {
+      '/dist/': dist,
+      '/bench/': join(root, 'bench'),
+      '/e2e/': join(root, 'e2e'),
+      '/js/': jsFolder,
+      '/js-pubsub/': jsPubsub,
+    }
+    const base = await servePages(folders, closers)
     const raw = await start('the raw server', [join(root, 'bench/raw-server.mjs')])
     const ourNode = await start('our node', [join(root, 'bench/our-node.mjs'), dist])
     const relayFlags = ['--json', '--listen', LOCAL_WS, '--data', join(folder, 'relay')]
@@ -58,7 +72,7 @@ export const openLab = async ({ dist, chromiumPath, js }) => {
       relay: remoteOf(relay),
       ourNode: remoteOf(ourNode),
       jsNode: jsNode && remoteOf(jsNode),
-      /** A fresh page, in a process and with stores of its own; nothing is loaded yet. @param {Column} column */
+      /** A fresh page, in a process and with stores of its own; nothing is loaded yet. @param {Column | 'js-pubsub'} column */
       open: (column) => openPage(browser, base, column),
       scripts: { ours: '/dist/index.js', js: jsScript === undefined ? '' : `/js/${jsScript}` },
       version: browser.version(),
@@ -90,7 +104,7 @@ const buildJsScript = async (folder) => {
  *
  * @param {import('playwright').Browser} browser
  * @param {string} base
- * @param {Column} column
+ * @param {Column | 'js-pubsub'} column
  * @returns {Promise<Page>}
  */
 const openPage = async (browser, base, column) => {

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import('./lab.mjs').Column} Column
- * @typedef {'ms' | 'MB/s' | 'kB' | 'stall'} Unit
+ * @typedef {'ms' | 'MB/s' | '/s' | 'kB' | 'stall'} Unit
  * @typedef {{ group: string, name: string, unit: Unit, samples: Partial<Record<Column, number[]>> }} Row
  */
 
@@ -26,6 +26,8 @@ export class Report {
   #rows = new Map()
   /** @type {Map<string, { all: number, failed: number }>} */
   #attempts = new Map()
+  /** @type {Map<Column, { count: number, all: number }>} */
+  #lost = new Map()
   /** @type {string[]} */
   notes = []
 
@@ -43,10 +45,20 @@ export class Report {
     this.#attempts.set(`${titles[column]}: ${what}`, { all: count.all + 1, failed: count.failed + (ok ? 0 : 1) })
   }
 
+  /** Messages of a flood that did not come. @param {Column} column @param {number} count @param {number} all */
+  lost(column, count, all) {
+    const before = this.#lost.get(column) ?? { count: 0, all: 0 }
+    this.#lost.set(column, { count: before.count + count, all: before.all + all })
+  }
+
   get failures() {
-    return [...this.#attempts].flatMap(([what, { all, failed }]) =>
+    const lost = [...this.#lost].flatMap(([column, { count, all }]) =>
+      count > 0 ? [`${titles[column]}: ${count} of ${all} published messages never came.`] : [],
+    )
+    const attempts = [...this.#attempts].flatMap(([what, { all, failed }]) =>
       failed > 0 ? [`${what}: ${failed} of ${all} failed, and were tried again.`] : [],
     )
+    return [...attempts, ...lost]
   }
 
   get rows() {
@@ -105,13 +117,13 @@ const told = (value, unit) => {
 /** @param {Unit} unit @param {number} ours @param {number} theirs @returns {'ahead' | 'even' | 'behind'} */
 const verdict = (unit, ours, theirs) => {
   if (unit === 'stall') return Math.abs(ours - theirs) < STALL_DRAW ? 'even' : ours < theirs ? 'ahead' : 'behind'
-  const better = unit === 'MB/s' ? ours / theirs : theirs / ours
+  const better = unit.endsWith('/s') ? ours / theirs : theirs / ours
   return better > 1 + DRAW ? 'ahead' : better < 1 - DRAW ? 'behind' : 'even'
 }
 
 /** How many times faster, smaller or calmer we are; below 1 is behind. @param {Unit} unit @param {number} ours @param {number} theirs */
 const ratio = (unit, ours, theirs) => {
-  const better = unit === 'MB/s' ? ours / theirs : theirs / ours
+  const better = unit.endsWith('/s') ? ours / theirs : theirs / ours
   return `×${Number.isFinite(better) ? better.toFixed(better < 10 ? 2 : 0) : '∞'}`
 }
 

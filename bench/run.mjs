@@ -7,7 +7,7 @@
  * @typedef {import('./lab.mjs').Column} Column
  * @typedef {import('./lab.mjs').Remote} Remote
  * @typedef {import('./report.mjs').Report} Report
- * @typedef {{ dials: number, pings: number, webSocketBytes: number, webRtcBytes: number, echoBytes: number }} Amounts
+ * @typedef {{ dials: number, pings: number, webSocketBytes: number, webRtcBytes: number, echoBytes: number, messages: number }} Amounts
  */
 
 const WEBRTC_TIMEOUT = 5_000
@@ -242,5 +242,54 @@ export const webRtcRound = async (lab, report, amounts, round, pairs) => {
     }
     const { value } = await watched([raw.a, raw.b], () => raw.a.call(call, 'page', bytes))
     report.add(group, `${what} (raw: main thread to main thread)`, 'MB/s', 'raw', speed(bytes, value))
+  }
+}
+
+const TOPIC = 'bench'
+const MESSAGE_BYTES = 100
+/** What has not come after so long a silence is lost. */
+const PATIENCE = 6_000
+
+/** Two fresh pages of a stack, connected over WebRTC and in one topic. @param {Lab} lab @param {Report} report @param {Column} column */
+const openPubsubPair = async (lab, report, column) => {
+  const driver = column === 'js' ? 'js-pubsub' : column
+  const [a, b] = [await lab.open(driver), await lab.open(driver)]
+  for (const page of [a, b]) {
+    await page.call('load', lab.scripts[column])
+    await page.call('start', { relays: [lab.relay.address] })
+  }
+  await a.call('webrtcAddress')
+  const address = await b.call('webrtcAddress')
+  await persist(report, column, 'WebRTC dials before gossipsub', () => a.call('dial', address))
+  await Promise.all([a, b].map((page) => page.call('subscribe', TOPIC)))
+  return { a, b }
+}
+
+/**
+ * One page publishes messages in one go, signed; the other one hears them. Pages are fresh in each round, for js-libp2p does not always get over
+ * a flood.
+ *
+ * @param {Lab} lab
+ * @param {Report} report
+ * @param {Amounts} amounts
+ * @param {number} round
+ */
+export const pubsubRound = async (lab, report, amounts, round) => {
+  const { messages } = amounts
+  const group = `gossipsub page to page, ${messages.toLocaleString('en')} signed messages of ${MESSAGE_BYTES} B in one go`
+  for (const column of turned(stacks(lab), round)) {
+    const { a, b } = await openPubsubPair(lab, report, column)
+    for (const page of [a, b]) await page.call('begin')
+    const began = performance.now()
+    const received = b.call('receive', messages, PATIENCE)
+    await a.call('publish', TOPIC, messages, MESSAGE_BYTES)
+    const { got, ago } = await received
+    const ms = performance.now() - began - ago
+    const [publisher, subscriber] = [await a.call('end'), await b.call('end')]
+    report.lost(column, messages - got, messages)
+    report.add(group, 'published and heard', '/s', column, (got / ms) * 1000)
+    report.add(group, 'publisher: longest stall of the main thread', 'stall', column, publisher.stall)
+    report.add(group, 'subscriber: longest stall of the main thread', 'stall', column, subscriber.stall)
+    for (const page of [a, b]) await page.close()
   }
 }

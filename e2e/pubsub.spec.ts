@@ -4,6 +4,7 @@ import { expect, type Page } from 'playwright/test'
 import type { PeerOptions } from 'tabmesh'
 import { start, test } from './harness.ts'
 import { watchTasks } from './main-thread.ts'
+import { startRelay } from './relay-process.ts'
 
 /** What a page notes of its pubsub: the texts of each author, in the order in which they came. */
 interface Notes {
@@ -146,4 +147,32 @@ test('a page publishes 10,000 messages of 100 B in one go: no task of its main t
   const heard = await heardFrom(b, idA, count)
   expect(heard.map((each) => Number.parseInt(each, 10))).toEqual(Array.from({ length: count }, (_, i) => i))
   expect(tasks.longest).toBeLessThan(16)
+})
+
+test('over a relay that limits its circuits it runs where the relay is one of ours, and not otherwise', async ({ openPage }) => {
+  const relay = await startRelay('--circuit-bytes', '1000000')
+  try {
+    const onlyRelay: PeerOptions = { transports: { webRTC: false }, listen: ['/p2p-circuit'] }
+    const [a, b, stranger] = (await Promise.all([openPage(), openPage(), openPage()])) as [Page, Page, Page]
+    const [idA, idB] = await Promise.all([a, b].map((page) => start(page, { ...onlyRelay, relays: [relay.http] })))
+    const idOfStranger = await start(stranger, onlyRelay)
+    for (const page of [a, b, stranger]) await join(page, 'e2e')
+    const address = await a.evaluate(() => peer.addresses[0] as string)
+    for (const page of [b, stranger]) {
+      const info = await page.evaluate((at) => peer.dial(at), address)
+      expect(info).toMatchObject({ transport: 'relay', limited: true })
+    }
+    await untilSubscribers(a, 'e2e', 1)
+    await untilSubscribers(b, 'e2e', 1)
+    await a.evaluate(() => peer.pubsub.publish('e2e', 'over our relay'))
+    await b.evaluate(() => peer.pubsub.publish('e2e', 'and back'))
+    expect(await heardFrom(b, idA as string, 1)).toEqual(['over our relay'])
+    expect(await heardFrom(a, idB as string, 1)).toEqual(['and back'])
+    // It is connected, and has told what it speaks; but it does not know this relay as its own.
+    await expect.poll(() => a.evaluate((id) => peer.peerStore.get(id), idOfStranger)).toMatchObject({ id: idOfStranger })
+    expect(await stranger.evaluate(() => [peer.pubsub.subscribers('e2e'), notes.of])).toEqual([[], {}])
+    expect(await a.evaluate(() => peer.pubsub.subscribers('e2e'))).toEqual([idB])
+  } finally {
+    await relay.stop()
+  }
 })

@@ -5,7 +5,7 @@
  *   node scripts/bench.mjs --quick         one round of little: whether it runs, not what it says
  *   node scripts/bench.mjs --json FILE     every sample as well
  *   node scripts/bench.mjs --dist DIR      another build than dist/
- *   node scripts/bench.mjs --only websocket | webrtc | size
+ *   node scripts/bench.mjs --only websocket | webrtc | pubsub | size
  *
  * Figures are medians over rounds in which the columns take turns. They hold against each other and not against another run: a machine
  * has other things to do. So nothing is asserted here. The measurements are in bench/run.mjs, and what runs in the pages in bench/pages.
@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openLab } from '../bench/lab.mjs'
 import { Report } from '../bench/report.mjs'
-import { openPairs, webRtcRound, webSocketRound } from '../bench/run.mjs'
+import { openPairs, pubsubRound, webRtcRound, webSocketRound } from '../bench/run.mjs'
 import { weighJs, weighOurs } from '../bench/weigh.mjs'
 import { ensureJsPeer } from '../e2e/peers/js/setup.mjs'
 import { ensureChromium } from './chromium.mjs'
@@ -41,8 +41,8 @@ const { values: flags } = parseArgs({
 const dist = resolve(flags.dist)
 const rounds = flags.rounds === undefined ? (flags.quick ? 1 : 7) : Number(flags.rounds)
 const amounts = flags.quick
-  ? { dials: 2, pings: 5, webSocketBytes: 4 * MB, webRtcBytes: 4 * MB, echoBytes: 2 * MB }
-  : { dials: 5, pings: 20, webSocketBytes: 32 * MB, webRtcBytes: 32 * MB, echoBytes: 10 * MB }
+  ? { dials: 2, pings: 5, webSocketBytes: 4 * MB, webRtcBytes: 4 * MB, echoBytes: 2 * MB, messages: 1_000 }
+  : { dials: 5, pings: 20, webSocketBytes: 32 * MB, webRtcBytes: 32 * MB, echoBytes: 10 * MB, messages: 10_000 }
 const wants = (/** @type {string} */ part) => flags.only === undefined || flags.only === part
 
 if (!existsSync(`${dist}/index.js`)) {
@@ -59,7 +59,7 @@ const missing = await ensureJsPeer().then(
 if (missing !== undefined) report.notes.push(`No js-libp2p column: ${missing}`)
 
 if (wants('size')) await weigh()
-if (wants('websocket') || wants('webrtc')) await measure()
+if (wants('websocket') || wants('webrtc') || wants('pubsub')) await measure()
 
 console.log(`\n${report.text()}\n`)
 if (flags.json !== undefined)
@@ -79,7 +79,7 @@ async function weigh() {
 
 async function measure() {
   console.error('building pages, starting peers')
-  const lab = await openLab({ dist, chromiumPath: ensureChromium(), js: missing === undefined })
+  const lab = await openLab({ dist, chromiumPath: ensureChromium(), js: missing === undefined, pubsub: wants('pubsub') })
   let round = 0
   try {
     const pairs = wants('webrtc') ? await openPairs(lab) : undefined
@@ -87,6 +87,7 @@ async function measure() {
       console.error(`round ${round + 1} of ${rounds}, ${((performance.now() - began) / 1000).toFixed(0)} s`)
       if (wants('websocket')) await webSocketRound(lab, report, amounts, round)
       if (pairs !== undefined) await webRtcRound(lab, report, amounts, round, pairs)
+      if (wants('pubsub')) await pubsubRound(lab, report, amounts, round)
     }
   } catch (error) {
     // What was measured until then still counts.

@@ -89,3 +89,41 @@ export const upload = async (target, bytes) => (await calls.perf(target, { uploa
 export const download = async (target, bytes) => (await calls.perf(target, { upload: FIRST, download: bytes })).downloadMs
 /** There and back at the same time, on one stream. */
 export const echo = async (target, bytes) => (await calls.echo(target, { bytes })).ms
+
+export const dial = async (address) => {
+  await peer.dial(address)
+}
+
+/** Resolves when somebody else is in the topic and in the mesh. */
+export const subscribe = async (topic) => {
+  await peer.pubsub.subscribe(topic)
+  const meshed = async () => (await peer.pubsub.inspect()).topics.some(({ name, mesh }) => name === topic && mesh.length > 0)
+  while (!(await meshed())) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+/** Publishes messages in one go; resolves when all are on their way, with how long that took. */
+export const publish = async (topic, count, bytes) => {
+  const messages = Array.from({ length: count }, () => crypto.getRandomValues(new Uint8Array(bytes)))
+  const began = performance.now()
+  await Promise.all(messages.map((data) => peer.pubsub.publish(topic, data)))
+  return performance.now() - began
+}
+
+/** Resolves when so many came, or none for `patience` ms: how many did, and how long ago the last one. */
+export const receive = (count, patience) =>
+  new Promise((resolve) => {
+    let got = 0
+    let last = performance.now()
+    const done = () => {
+      clearInterval(timer)
+      peer.pubsub.removeEventListener('message', hear)
+      resolve({ got, ago: performance.now() - last })
+    }
+    const hear = () => {
+      got += 1
+      last = performance.now()
+      if (got === count) done()
+    }
+    const timer = setInterval(() => performance.now() - last > patience && done(), 100)
+    peer.pubsub.addEventListener('message', hear)
+  })

@@ -337,6 +337,8 @@ export const PUBSUB_MAX_UNHEARD = 8 * MiB
 export const PUBSUB_DEAF = 10_000
 /** Messages that wait to be signed, or for the slowest peer, at which no more are taken from the application; a peer may be 16,384 behind. */
 export const PUBSUB_BACKLOG = 1_024
+/** Messages that are being signed at a time: browsers sign on the worker's own thread, at some 30 µs each, and others wait meanwhile. */
+export const PUBSUB_SIGNING = 128
 /** Milliseconds until it is looked again whether the slowest peer has caught up. */
 export const PUBSUB_RETRY = 5
 /** Milliseconds that the page may spend on messages in one task, so that it still draws 60 frames a second. */

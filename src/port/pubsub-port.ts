@@ -15,7 +15,15 @@ import { utf8 } from '../engine/codec/bytes.ts'
 import { type Multiaddr, parseMultiaddr, peerIdOf, withoutPeerId } from '../engine/codec/multiaddr.ts'
 import { type PeerId, parsePeerId } from '../engine/codec/peer-id.ts'
 import type { Cancel } from '../engine/host.ts'
-import { GOSSIP_MAX_ID, GOSSIP_VALIDATE_TIMEOUT, PUBSUB_BACKLOG, PUBSUB_DEAF, PUBSUB_MAX_UNHEARD, PUBSUB_RETRY } from '../engine/limits.ts'
+import {
+  GOSSIP_MAX_ID,
+  GOSSIP_VALIDATE_TIMEOUT,
+  PUBSUB_BACKLOG,
+  PUBSUB_DEAF,
+  PUBSUB_MAX_UNHEARD,
+  PUBSUB_RETRY,
+  PUBSUB_SIGNING,
+} from '../engine/limits.ts'
 import type { Node } from '../engine/net/node.ts'
 import type { Message, MessageId } from '../engine/protocols/gossipsub/message.ts'
 import { messageIds } from '../engine/protocols/gossipsub/message-id.ts'
@@ -87,6 +95,8 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   let at = 0
   let retry: Cancel | undefined
   let pumping = false
+  /** Messages that are with the router and not on their way. */
+  let inHand = 0
   let closed = false
   /** What has changed since the page was last told. */
   const changes = new Map<string, Map<PeerId, boolean>>()
@@ -157,16 +167,21 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       lane.u32(ticket)
       lane.utf8(JSON.stringify(deflateError(error)))
     }
+    inHand += 1
     try {
       const id = service.publish(topic, data, (id, peers) => {
+        inHand -= 1
         lane.begin(PUBLISHED, 64)
         lane.u32(ticket)
         lane.u32(peers === undefined ? 0 : peers + 1)
         lane.latin1(id)
-        if (queue.length > 0) pump()
+        if (queue.length > 0 && inHand <= PUBSUB_SIGNING / 2) pump()
       })
-      if (id === undefined) refuse(new TabmeshError('ERR_DUPLICATE_MESSAGE', `the same was published to '${topic}' before`))
+      if (id !== undefined) return
+      inHand -= 1
+      refuse(new TabmeshError('ERR_DUPLICATE_MESSAGE', `the same was published to '${topic}' before`))
     } catch (error) {
+      inHand -= 1
       refuse(error)
     }
   }
@@ -175,20 +190,22 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   const pump = (): void => {
     if (pumping || closed) return
     pumping = true
-    retry?.()
-    retry = undefined
-    while (at < queue.length && service.backlog < PUBSUB_BACKLOG) {
+    while (at < queue.length && inHand < PUBSUB_SIGNING && service.backlog < PUBSUB_BACKLOG) {
       const publication = queue[at++] as Publication
       publish(publication)
       if (publication.last) lane.done()
     }
     pumping = false
-    if (at < queue.length) {
-      retry = host.after(PUBSUB_RETRY, pump)
-    } else {
+    if (at < queue.length) retry ??= host.after(PUBSUB_RETRY, again)
+    else if (at > 0) {
       queue = []
       at = 0
     }
+  }
+
+  const again = (): void => {
+    retry = undefined
+    pump()
   }
 
   const take = (batch: Batch): void => {
