@@ -4,7 +4,7 @@ import { allToAll } from './all-to-all.mjs'
 import { until } from './lab.mjs'
 import { rawPeer } from './raw-pubsub.mjs'
 import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, rust, sees, TOPIC } from './topic.mjs'
-import { expect } from './trial.mjs'
+import { addressOf, expect } from './trial.mjs'
 
 /** How many messages go holds to be checked, unless it is told otherwise. */
 const GO_QUEUE = 32
@@ -19,6 +19,18 @@ const LARGE = 8_000
 
 /** @param {Uint8Array} data */
 const textOf = (data) => new TextDecoder().decode(data)
+
+/** The newest that each speaks. rust-libp2p does not tell of its streams. */
+const NEWEST = { go: '/meshsub/1.3.0', 'js node': '/meshsub/1.2.0', rust: undefined }
+
+/** The protocols of pubsub on the streams from `side` to `remote` and back, as `side` tells. @param {Side} side @param {Side} remote */
+const spoken = async (side, remote) => {
+  const all = await side.connections()
+  const streams = all.flatMap((each) => (each.remotePeer === remote.peerId ? each.streams : []))
+  return streams
+    .map((/** @type {{ protocol: string }} */ { protocol }) => protocol)
+    .filter((/** @type {string} */ each) => /sub\//.test(each))
+}
 
 const payloads = [bytes('hello'), Uint8Array.from({ length: 256 }, (_, i) => i), new Uint8Array(50_000).fill(7)]
 
@@ -42,6 +54,11 @@ const pair = (us, them, theirs, messageId = 'go') => ({
       [other, [ours]],
     ])
     const met = performance.now() - began
+    const newest = NEWEST[them]
+    if (newest !== undefined) {
+      const protocols = await spoken(other, ours)
+      expect(protocols.join() === `${newest},${newest}`, `they should speak ${newest}, both ways`, protocols)
+    }
     await hears(ours, other, payloads)
     await hears(other, ours, payloads)
     await other.leave(TOPIC)
@@ -130,6 +147,22 @@ export const pubsub = [
   pair('our page', 'js node', js, 'js'),
   pair('our node', 'rust', rust),
   pair('our page', 'rust', rust, 'rust'),
+  {
+    name: 'through our relay: our page ⇄ go',
+    async run(scene) {
+      const relay = await scene.relay()
+      const other = await scene.goNode({ relay: relay.address, pubsub: {} })
+      const ours = await scene.ourPage()
+      const { ms } = await ours.dial(await addressOf(other, '/p2p-circuit/p2p/'))
+      await meet([
+        [ours, [other]],
+        [other, [ours]],
+      ])
+      await hears(ours, other, payloads)
+      await hears(other, ours, payloads)
+      return { connect: ms }
+    },
+  },
   ...allToAll,
   {
     name: 'IDONTWANT: go → our node → go, js',
