@@ -152,6 +152,19 @@ describe('peer.dht', () => {
     await rm(name, { recursive: true })
   })
 
+  it('in auto mode is a server once others have reached it', async () => {
+    const first = await start({ listen: LISTEN, dht: { mode: 'server' }, autonat: { server: true, allowPrivate: true } })
+    const peer = await start({
+      listen: LISTEN,
+      dht: { mode: 'auto', protocol: '/app/kad/1.0.0' },
+      autonat: { allowPrivate: true },
+      bootstrap: [first.addresses[0] as string],
+    })
+    expect(peer.protocols).not.toContain('/app/kad/1.0.0')
+    await expect.poll(() => peer.protocols.includes('/app/kad/1.0.0'), { timeout: 10_000 }).toBe(true)
+    expect(peer.reachability).toBe('public')
+  })
+
   it('says what is missing', async () => {
     const none = await start({ dht: false })
     for (const call of [none.dht.findPeer(none.id), all(none.dht.findProviders(cidOf('x'))), none.dht.get('/pk/x')])

@@ -33,7 +33,7 @@ export interface Operations {
   closestPeers(key: Uint8Array, onPeer: (peer: KadPeer) => void, done: (outcome: Outcome<readonly KadPeer[]>) => void): Cancel
   /** Tells the nearest that we have `key`; the outcome is how many took it. */
   announce(key: Uint8Array, done: (outcome: Outcome<number>) => void): Cancel
-  /** Each provider once, as it is heard of. */
+  /** Each provider once, as it is heard of and where it is; in the end those of whom nobody says where. */
   findProviders(key: Uint8Array, onProvider: (peer: KadPeer) => void, done: (outcome: Outcome<void>) => void): Cancel
   /** The outcome is how many stored it. */
   put(key: Uint8Array, value: Uint8Array, done: (outcome: Outcome<number>) => void): Cancel
@@ -118,11 +118,19 @@ export const operations = (options: OperationsOptions): Operations => {
   const findProviders: Operations['findProviders'] = (key, onProvider, done) => {
     checkKey(key, KAD_MAX_CONTENT_KEY)
     const told = new Set<PeerId>()
+    /** Of whom nobody has said yet where they are: others may know. */
+    const bare = new Set<PeerId>()
     const tellOf = (heard: readonly KadPeer[]): void => {
-      for (const provider of heard) {
-        if (told.has(provider.id) || told.size >= KAD_MAX_PROVIDERS) continue
-        told.add(provider.id)
-        onProvider(provider.addresses.length > 0 ? provider : { ...provider, addresses: addressesOf(provider.id) })
+      for (const { id, addresses } of heard) {
+        if (told.has(id) || told.size >= KAD_MAX_PROVIDERS) continue
+        const known = addresses.length > 0 ? addresses : addressesOf(id)
+        if (known.length === 0) {
+          if (bare.size < KAD_MAX_PROVIDERS) bare.add(id)
+          continue
+        }
+        told.add(id)
+        bare.delete(id)
+        onProvider({ id, addresses: known })
       }
     }
     tellOf(providers.get(key, net.host.date()).map(({ peer, addresses }) => ({ id: peer, addresses })))
@@ -132,7 +140,14 @@ export const operations = (options: OperationsOptions): Operations => {
         tellOf(answer.providers)
         return told.size >= KAD_MAX_PROVIDERS
       },
-      done: (outcome) => done(outcome.ok ? { ok: true, value: undefined } : outcome),
+      done(outcome) {
+        for (const id of bare) {
+          if (told.size >= KAD_MAX_PROVIDERS) break
+          told.add(id)
+          onProvider({ id, addresses: [] })
+        }
+        done(outcome.ok ? { ok: true, value: undefined } : outcome)
+      },
     })
   }
 

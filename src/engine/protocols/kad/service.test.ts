@@ -154,6 +154,23 @@ describe('a DHT', () => {
     expect(found.find(({ id }) => id === a.node.self)?.addresses.map(({ text }) => text)).toEqual([a.address.text.split('/p2p/')[0]])
   })
 
+  it('tells of a provider where it is as soon as one knows that, and in the end of one of whom nobody does', () => {
+    const net = new Net(17, 5)
+    const b = net.join({})
+    const [known, bare] = [someContact(prng(3)).peer, someContact(prng(4)).peer]
+    const date = b.node.host.date()
+    for (const [at, { kad }] of net.servers.entries()) {
+      kad.providers.add(content, known, at === 3 ? [parseMultiaddr('/memory/77')] : [], date)
+      kad.providers.add(content, bare, [], date)
+    }
+    const found: [PeerId, number][] = []
+    net.value<void>((done) => b.kad.findProviders(content, ({ id, addresses }) => found.push([id, addresses.length]), done))
+    expect(found).toEqual([
+      [known, 1],
+      [bare, 0],
+    ])
+  })
+
   it('is told again of what is provided before it is over, and not any more when it is taken back', () => {
     const net = new Net(3, 1)
     const [a, b] = [net.join({}), net.join({})]

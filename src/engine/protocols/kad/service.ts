@@ -35,7 +35,7 @@ import type { Outcome } from '../../wire/conversation.ts'
 import { Answers } from './answers.ts'
 import { keyOf, lookForPrefix, PeerKeys } from './keys.ts'
 import { type KadPeer, kadMessage, ownAddresses } from './messages.ts'
-import { admitFor, type Network } from './network.ts'
+import { admitFor, type Network, reachOf } from './network.ts'
 import { type Operations, operations } from './operations.ts'
 import { Provided } from './provided.ts'
 import { Queries } from './query.ts'
@@ -103,6 +103,8 @@ export interface KadService extends Service, Omit<Operations, 'announce'> {
 export const kadService = (options: KadOptions = {}): KadService => {
   const { protocol = KAD, mode = 'client', network = 'public', k = KAD_K, alpha = KAD_ALPHA, paths = KAD_PATHS } = options
   const admit = admitFor(network, (address) => options.dialable?.(address) ?? true)
+  /** In the public network nobody has us dial in our own, be it for one who is a client of it. */
+  const isOfNetwork = (address: Multiaddr): boolean => network !== 'public' || reachOf(address) !== 'lan'
   const recordStore = new RecordStore(options.shelves?.records)
   const providerStore = new ProviderStore(options.shelves?.providers)
   const keys = new PeerKeys()
@@ -325,7 +327,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
     search(peer, done) {
       // Where nobody is known, and nobody will be, a dial need not wait to be told so.
       if (table.size > 0 || (options.bootstrap ?? []).length > 0)
-        return asked.findPeer(peer, (outcome) => done(outcome.ok ? (outcome.value?.addresses ?? []) : []))
+        return asked.findPeer(peer, (outcome) => done(outcome.ok ? (outcome.value?.addresses ?? []).filter(isOfNetwork) : []))
       net.host.defer(() => done([]))
       return () => {}
     },
