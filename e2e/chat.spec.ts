@@ -19,7 +19,12 @@ const open = async (context: BrowserContext, url: string): Promise<Page> => {
   return page
 }
 
-const linkOf = (page: Page): Promise<string> => page.getByLabel('Whoever opens this link').inputValue()
+/** Shown once the page is in the room. */
+const linkOf = async (page: Page): Promise<string> => {
+  const link = page.getByLabel('Whoever opens this link')
+  await expect(link).not.toHaveValue('', { timeout: UNTIL_REACHABLE })
+  return link.inputValue()
+}
 
 const say = async (page: Page, text: string): Promise<void> => {
   await page.getByLabel('Message', { exact: true }).fill(text)

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest'
 import { createPeer, type NodePeerOptions, type Peer, type Room, type RoomFile, type RoomMessage, TabmeshError } from '../src/node/index.ts'
-import { relayConfig } from './config.ts'
+import { type RelaySettings, relayConfig } from './config.ts'
 import { type Relay, startRelay } from './relay.ts'
 
 const running: { stop(): Promise<void> }[] = []
@@ -10,8 +10,8 @@ afterEach(async () => {
   for (const one of running.splice(0).reverse()) await one.stop()
 })
 
-const relayHere = async (): Promise<Relay> => {
-  const relay = await startRelay(relayConfig({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] }, {}))
+const relayHere = async (settings: RelaySettings = {}): Promise<Relay> => {
+  const relay = await startRelay(relayConfig({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] }, settings))
   running.push(relay)
   return relay
 }
@@ -200,6 +200,26 @@ describe('a room', () => {
     ).toBe('ERR_STREAM_RESET')
     expect(await codeOf(rooms[0].sendFile(a.id, new Blob([bytes])))).toBe('ERR_NOT_IN_ROOM')
     expect(await codeOf(rooms[0].sendFile(b.id, 'text' as never))).toBe('ERR_INVALID_ARGUMENT')
+  })
+
+  it('goes on over circuits that the relay cuts after a few bytes', async () => {
+    const relay = await relayHere({ circuitBytes: 1_000_000 })
+    const [a, b] = [await peerAt(relay), await peerAt(relay)]
+    const rooms = [await a.join('r'), await b.join('r')] as [Room, Room]
+    const { messages, happened } = listen(rooms[1])
+    const bytes = new Uint8Array(5_000_000).map((_, i) => i * 13)
+    const got = new Promise<Uint8Array>((resolve) =>
+      rooms[1].addEventListener('file', async ({ detail }) => resolve(new Uint8Array(await new Response(detail.accept()).arrayBuffer()))),
+    )
+    const sending = rooms[0].sendFile(b.id, new Blob([bytes]))
+    let sent = 0
+    const talking = setInterval(() => void rooms[0].send(`${sent++}`), 5)
+    await sending
+    clearInterval(talking)
+    expect(Buffer.compare(await got, bytes)).toBe(0)
+    await until(() => messages.length === sent)
+    expect(messages.map((message) => message.text())).toEqual(Array.from({ length: sent }, (_, n) => `${n}`))
+    expect(happened.filter((each) => each.startsWith('leave'))).toEqual([])
   })
 
   it('tells the application nothing of the topic that it stands on', async () => {

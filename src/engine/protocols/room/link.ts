@@ -19,7 +19,7 @@ import type { Stream } from '../../net/stream.ts'
 import { decodeWord, encodePreamble, encodeWord, type Preamble, ROOM, SALT, type Word } from './messages.ts'
 import type { Place } from './place.ts'
 import { hex } from './place.ts'
-import { PrivateSent, PrivateTaken } from './private.ts'
+import { PrivateSent, type PrivateTaken } from './private.ts'
 import { sealOf } from './seal.ts'
 import { guarded, WordReader, WordWriter } from './word-stream.ts'
 
@@ -55,7 +55,8 @@ export class Link {
   readonly peer: PeerId
   readonly #owner: LinkOwner
   readonly #sent = new PrivateSent()
-  readonly #taken = new PrivateTaken()
+  /** How far its private messages have come: outlives the link. */
+  readonly taken: PrivateTaken
   #ours: Ours | undefined
   #theirs: Theirs | undefined
   #former: Theirs | undefined
@@ -65,8 +66,9 @@ export class Link {
   #refusedOn: Connection | undefined
   #stopped = false
 
-  constructor(peer: PeerId, owner: LinkOwner) {
+  constructor(peer: PeerId, taken: PrivateTaken, owner: LinkOwner) {
     this.peer = peer
+    this.taken = taken
     this.#owner = owner
   }
 
@@ -183,7 +185,7 @@ export class Link {
     const tell = (): void => {
       if (!due || writer.waiting > 0) return
       due = false
-      writer.write(encodeWord({ t: 'taken', number: this.#taken.next }))
+      writer.write(encodeWord({ t: 'taken', number: this.taken.confirmed }))
     }
     const hear = (plain: Uint8Array): void => {
       const word = decodeWord(plain)
@@ -191,13 +193,13 @@ export class Link {
       if (word.t === 'hello') {
         life = hex(word.life)
         due = true
-        this.#taken.begin(life, word.first)
+        this.taken.begin(life, word.first)
       } else if (life === undefined) {
         throw new TabmeshError('ERR_PROTOCOL', 'a member that does not greet', { remote: true })
       }
       if (word.t === 'private') {
         due = true
-        const whole = this.#taken.take(word)
+        const whole = this.taken.take(word)
         this.#owner.onWord(peer, word, life)
         if (whole !== undefined) this.#owner.onPrivate(peer, whole)
       } else this.#owner.onWord(peer, word, life)

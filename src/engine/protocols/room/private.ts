@@ -73,25 +73,37 @@ export class PrivateSent {
 /** Those of one member to us. */
 export class PrivateTaken {
   #life: string | undefined
-  next = 0
+  #next = 0
   #parts: Uint8Array[] = []
   #size = 0
 
+  /** All before it need not be sent again: a message is confirmed when it is whole, so that nobody is left with its rest alone. */
+  get confirmed(): number {
+    return this.#next - this.#parts.length
+  }
+
+  /** Nothing comes for a while: what is not whole is sent again. */
+  rest(): void {
+    this.#next = this.confirmed
+    this.#parts = []
+    this.#size = 0
+  }
+
   /** The member has greeted: this stream begins with number `first` of its life. */
   begin(life: string, first: number): void {
-    if (this.#life === life && first <= this.next) return
+    if (this.#life === life && first <= this.#next) return
     this.#life = life
-    this.next = first
+    this.#next = first
     this.#parts = []
     this.#size = 0
   }
 
   /** The message that this one completes, if it is new. Throws ERR_PROTOCOL, ERR_FRAME_TOO_LARGE. */
   take({ number, data, more }: Extract<Word, { t: 'private' }>): Uint8Array | undefined {
-    if (number < this.next) return undefined
-    if (number > this.next || this.#life === undefined)
-      throw remoteFault('ERR_PROTOCOL', `private message ${number} where ${this.next} is due`)
-    this.next += 1
+    if (number < this.#next) return undefined
+    if (number > this.#next || this.#life === undefined)
+      throw remoteFault('ERR_PROTOCOL', `private message ${number} where ${this.#next} is due`)
+    this.#next += 1
     if (!more && this.#size === 0) return data
     this.#size += data.length
     if (this.#size > ROOM_MAX_MESSAGE) throw remoteFault('ERR_FRAME_TOO_LARGE', `a message of over ${ROOM_MAX_MESSAGE} bytes`)

@@ -21,6 +21,7 @@ import {
   ROOM_JOIN_PATIENCE,
   ROOM_JOIN_TIMEOUT,
   ROOM_LINKS,
+  ROOM_MAX_GONE,
   ROOM_MAX_MESSAGE,
   ROOM_MAX_PART,
   ROOM_MAX_PRESENCE,
@@ -47,6 +48,7 @@ import {
   type Word,
 } from './messages.ts'
 import { hex, type Place } from './place.ts'
+import { PrivateTaken } from './private.ts'
 import { type Seal, sealOf } from './seal.ts'
 import { Voice } from './voice.ts'
 
@@ -95,6 +97,8 @@ export class Room {
   readonly #voice: Voice
   readonly #finder: Finder
   readonly #links = new Map<PeerId, Link>()
+  /** Of peers that there is no link with any more. */
+  readonly #taken = new Map<PeerId, PrivateTaken>()
   readonly #linkOwner: LinkOwner
   readonly #files: Files
   /** How the gossip of the last authors is sealed. */
@@ -360,7 +364,8 @@ export class Room {
   #link(peer: PeerId): Link {
     let link = this.#links.get(peer)
     if (link === undefined) {
-      link = new Link(peer, this.#linkOwner)
+      link = new Link(peer, this.#taken.get(peer) ?? new PrivateTaken(), this.#linkOwner)
+      this.#taken.delete(peer)
       this.#links.set(peer, link)
     }
     return link
@@ -409,6 +414,10 @@ export class Room {
     if (link?.idle !== true) return
     this.#links.delete(peer)
     link.stop()
+    // Who was away and comes back does not tell twice what came just before.
+    link.taken.rest()
+    this.#taken.set(peer, link.taken)
+    if (this.#taken.size > ROOM_MAX_GONE) for (const first of this.#taken.keys()) if (this.#taken.delete(first)) break
   }
 
   get #tag(): string {
