@@ -1,5 +1,7 @@
 /** `peer.dht` in pages: relays as its servers, a page as one, and what is left of it after a reload. */
 
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, type Page } from 'playwright/test'
 import type { FoundPeer } from 'tabmesh'
 import { start, test, untilHeard, untilPaths } from './harness.ts'
@@ -77,4 +79,30 @@ test('a page is a server of a namespace of its own, and keeps its records over a
   expect(await serve(server, 'server')).toBe(id)
   await client.evaluate((to) => peer.dial(to), id)
   await expect.poll(() => outcome(client, 'get'), { timeout: 30_000 }).toBe('ok, and longer')
+})
+
+test('a page asks an HTTP router of another origin', async ({ openPage, relay }) => {
+  const [a, b] = await Promise.all([openPage(), openPage()])
+  const idA = await start(a, { relays: [relay.http] })
+  const Addrs = await a.evaluate(() => peer.addresses)
+  const router = createServer((request, response) => {
+    const head = { 'access-control-allow-origin': '*', 'content-type': 'application/x-ndjson' }
+    if (request.url?.startsWith('/routing/v1/providers/'))
+      response.writeHead(200, head).end(`${JSON.stringify({ Schema: 'peer', ID: idA, Addrs })}\n`)
+    else response.writeHead(404, head).end()
+  })
+  await new Promise<void>((done) => router.listen(0, '127.0.0.1', done))
+  const url = `http://127.0.0.1:${(router.address() as AddressInfo).port}`
+  await start(b, { dht: false, delegatedRouting: [url] })
+  const found = await b.evaluate(async (cid) => {
+    const all: FoundPeer[] = []
+    for await (const each of peer.dht.findProviders(cid)) all.push(each)
+    return all
+  }, CID)
+  expect(found).toEqual([{ id: idA, addresses: Addrs }])
+  await b.evaluate((addresses) => peer.dial([...addresses]), found[0]?.addresses ?? [])
+  await untilPaths(b, idA, 'webrtc')
+  expect(await b.evaluate((id) => peer.dht.findPeer(id).catch((error) => error.code), idA)).toBe('ERR_NOT_FOUND')
+  router.closeAllConnections()
+  router.close()
 })

@@ -43,6 +43,10 @@ export class Provided {
     return deadline
   }
 
+  has(key: Uint8Array): boolean {
+    return this.#keys.has(toBase64Url(key))
+  }
+
   /** From now on, or again. Throws ERR_INVALID_ARGUMENT where there are too many. */
   add(key: Uint8Array, now: number, date: number): void {
     const name = toBase64Url(key)

@@ -180,6 +180,23 @@ describe('a DHT', () => {
     for (const { kad } of net.servers)
       expect(kad.providers.get(content, b.node.host.date())[0]?.at).toBeGreaterThan(b.node.host.date() - 3 * 3_600_000)
     expect([a.kad.unprovide(content), a.kad.unprovide(content)]).toEqual([true, false])
+    // A server tells nobody any more either.
+    net.value<number>((done) => net.join({ mode: 'server' }).kad.provide(content, done))
+    net.first.kad.providers.add(content, net.first.node.self, [], b.node.host.date())
+    net.first.kad.unprovide(content)
+    expect(net.first.kad.providers.get(content, b.node.host.date()).some(({ peer }) => peer === net.first.node.self)).toBe(false)
+  })
+
+  it('is not provided where nobody could be told, or it was given up', () => {
+    const world = new World(18)
+    const net = Object.assign(Object.create(Net.prototype) as Net, { world, servers: [] })
+    const lonely = net.join({})
+    expect(net.outcome((done) => lonely.kad.provide(content, done))).toMatchObject({ ok: false, fault: { code: 'ERR_NO_PEERS' } })
+    expect(lonely.kad.unprovide(content)).toBe(false)
+    lonely.kad.provide(content, () => {})()
+    expect(lonely.kad.unprovide(content)).toBe(false)
+    lonely.kad.provide(content, () => {})
+    expect(lonely.kad.unprovide(content)).toBe(true)
   })
 
   it('stores records and gives them back, the best of several, and mends who has a worse one', () => {

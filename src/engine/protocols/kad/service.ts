@@ -225,10 +225,27 @@ export const kadService = (options: KadOptions = {}): KadService => {
   }
 
   const provide: KadService['provide'] = (key, done) => {
-    const cancel = announce(key, done)
+    const before = provided.has(key)
+    let isOver = false
+    const end = (isTold: boolean): void => {
+      if (isOver) return
+      isOver = true
+      if (isTold || stopped) return
+      // What was never told of is not provided; what was before is told again before long.
+      if (before) provided.failed(key, net.host.now())
+      else provided.delete(key)
+      scheduleProvided()
+    }
+    const cancel = announce(key, (outcome) => {
+      end(outcome.ok)
+      done(outcome)
+    })
     provided.add(key, net.host.now(), net.host.date())
     scheduleProvided()
-    return cancel
+    return () => {
+      cancel()
+      end(false)
+    }
   }
 
   const scheduleProvided = (): void => {
@@ -355,7 +372,10 @@ export const kadService = (options: KadOptions = {}): KadService => {
       return { records: recordStore.entries(), providers: providerStore.entries(), provided: provided.entries() }
     },
     provide,
-    unprovide: (key) => provided.delete(key),
+    unprovide(key) {
+      providerStore.delete(key, net.self)
+      return provided.delete(key)
+    },
     findPeer: (peer, done) => asked.findPeer(peer, done),
     closestPeers: (key, onPeer, done) => asked.closestPeers(key, onPeer, done),
     findProviders: (key, onProvider, done) => asked.findProviders(key, onProvider, done),

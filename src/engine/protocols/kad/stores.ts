@@ -201,6 +201,10 @@ export class ProviderStore {
     return true
   }
 
+  delete(key: Uint8Array, peer: PeerId): void {
+    this.#remove(nameOf(toBase64Url(key), peer))
+  }
+
   load(entries: Iterable<readonly [name: string, bytes: Uint8Array]>, date: number): void {
     const read: [string, Provision][] = []
     for (const [name, input] of entries) {
