@@ -279,6 +279,10 @@ export const pubsubRound = async (lab, report, amounts, round) => {
   const group = `gossipsub page to page, ${messages.toLocaleString('en')} signed messages of ${MESSAGE_BYTES} B in one go`
   for (const column of turned(stacks(lab), round)) {
     const { a, b } = await openPubsubPair(lab, report, column)
+    // Warms both up.
+    const first = b.call('receive', messages / 10, PATIENCE)
+    await a.call('publish', TOPIC, messages / 10, MESSAGE_BYTES)
+    await first
     for (const page of [a, b]) await page.call('begin')
     const began = performance.now()
     const received = b.call('receive', messages, PATIENCE)

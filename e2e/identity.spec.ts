@@ -24,7 +24,7 @@ test('a peer that stops leaves its identity to the next one on the same page', a
   expect(await page.evaluate(() => e2e.heard)).not.toContainEqual(expect.objectContaining({ type: 'error' }))
 })
 
-test('the same private key is the same peer anywhere', async ({ openPage }) => {
+test('the same private key is the same peer anywhere', async ({ openPage, relay }) => {
   // libp2p protobuf: Ed25519, 32 bytes of seed and the public key that belongs to it (RFC 8032 §7.1, test 1).
   const key =
     '08011240' +
@@ -34,10 +34,16 @@ test('the same private key is the same peer anywhere', async ({ openPage }) => {
   for (const page of await Promise.all([openPage(), openPage()])) {
     ids.push(
       await page.evaluate(
-        (hex) => e2e.start({ identity: { privateKey: Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)) } }),
-        key,
+        ([hex, at]) =>
+          // It signs well: the relay lets it in.
+          e2e.start({
+            identity: { privateKey: Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)) },
+            relays: [at],
+          }),
+        [key, relay.http] as const,
       ),
     )
+    await page.evaluate(() => peer.stop())
   }
   expect(ids[0]).toMatch(/^12D3KooW/)
   expect(ids[1]).toBe(ids[0])

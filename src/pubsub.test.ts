@@ -246,6 +246,12 @@ describe('a validator', () => {
     expect(b.errors.map(({ code }) => code)).toEqual(['ERR_HANDLER', 'ERR_HANDLER', 'ERR_HANDLER'])
     const { peers } = await lab.wait(b.peer.pubsub.inspect())
     expect(peers.find(({ id }) => id === a.peer.id)?.score).toBeLessThan(1)
+    expect((await lab.wait(b.peer.metrics())).pubsub).toEqual({
+      ...{ published: 0, delivered: 2, duplicates: 0, invalid: 1, ignored: 4 },
+      // Who sent what was rejected is out of the mesh.
+      ...{ peers: 2, topics: 1, mesh: 1, dropped: 0 },
+    })
+    expect((await lab.wait(a.peer.metrics())).pubsub).toMatchObject({ published: words.length })
     // Without it everything is taken again.
     await lab.wait(b.peer.pubsub.subscribe('news'))
     await lab.wait(a.peer.pubsub.publish('news', 'reject'))

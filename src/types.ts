@@ -5,6 +5,7 @@
 import type { Inspection, PubsubPeer, PubsubTopic } from './engine/protocols/gossipsub/inspect.ts'
 import type { Params } from './engine/protocols/gossipsub/params.ts'
 import type { ScoreParams, Thresholds, TopicScoreParams } from './engine/protocols/gossipsub/score-params.ts'
+import type { Counts } from './engine/protocols/gossipsub/state.ts'
 import type { TabmeshError } from './errors.ts'
 
 export type { ErrorCode } from './errors.ts'
@@ -482,8 +483,20 @@ export interface PeerEvents {
   error: TabmeshError
 }
 
+/** Counters of pubsub since the start. */
+export interface PubsubMetrics extends Readonly<Counts> {
+  /** Now: peers it talks to, topics this peer is in, and places in meshes, over all of them. */
+  readonly peers: number
+  readonly topics: number
+  readonly mesh: number
+  /** Messages that this page was not told of, because it did not listen for too long. */
+  readonly dropped: number
+}
+
 /** Counters since the start. */
 export interface Metrics {
+  /** Undefined where pubsub is off. */
+  readonly pubsub: PubsubMetrics | undefined
   readonly connections: Readonly<Record<string, { open: number; total: number }>>
   readonly protocols: Readonly<Record<string, { open: number; total: number; received: number; sent: number }>>
 }

@@ -340,7 +340,7 @@ export const serveEngine = (
       return undefined
     },
     metrics(_args, resolve) {
-      resolve(running().node.metrics.snapshot())
+      resolve({ ...running().node.metrics.snapshot(), pubsub: pubsub?.metrics() })
       return undefined
     },
     peers(_args, resolve) {

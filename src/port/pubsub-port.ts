@@ -30,7 +30,7 @@ import { messageIds } from '../engine/protocols/gossipsub/message-id.ts'
 import { type GossipsubService, gossipsubService } from '../engine/protocols/gossipsub/service.ts'
 import { latin1 } from '../engine/protocols/gossipsub/text.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
-import type { MessageIdFunction, MessageVerdict, PubsubState } from '../types.ts'
+import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState } from '../types.ts'
 import { type Batch, Lane, Records } from './lane.ts'
 import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, verdicts } from './pubsub-records.ts'
 
@@ -53,6 +53,7 @@ export interface PubsubPort {
   unsubscribe(topic: string): void
   direct(peer: PeerId, on: boolean): void
   inspect(): PubsubState
+  metrics(): PubsubMetrics
   close(): void
 }
 
@@ -290,6 +291,11 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       node.tag(peer, DIRECT, on ? MOST : undefined)
     },
     inspect: () => ({ ...service.inspect(), dropped }),
+    metrics() {
+      const { peers, topics, counts } = service.inspect()
+      const mesh = topics.reduce((sum, topic) => sum + topic.mesh.length, 0)
+      return { ...counts, peers: peers.length, topics: topics.filter(({ joined }) => joined).length, mesh, dropped }
+    },
     close() {
       closed = true
       retry?.()

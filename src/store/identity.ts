@@ -42,7 +42,7 @@ export const openIdentity = async (
   kind: 'persistent' | 'ephemeral' | { readonly privateKey: Uint8Array },
   name: string,
 ): Promise<IdentityResult> => {
-  if (typeof kind === 'object') return { identity: fromKey(decodePrivateKey(kind.privateKey)), kept: false, release: () => {} }
+  if (typeof kind === 'object') return { identity: await fromGiven(decodePrivateKey(kind.privateKey)), kept: false, release: () => {} }
   if (kind === 'ephemeral') return { identity: fromStored(await generate()), kept: false, release: () => {} }
   const release = await claim(name)
   if (release === undefined) {
@@ -82,17 +82,32 @@ const generate = async (): Promise<Stored> => {
   return { seed: crypto.getRandomValues(new Uint8Array(32)) }
 }
 
-const fromStored = (stored: Stored): Identity => {
-  if ('seed' in stored) return fromKey(privateKey('Ed25519', stored.seed))
-  const { key } = stored
-  return {
-    publicKey: publicKey('Ed25519', stored.publicKey),
-    sign(bytes, done) {
-      crypto.subtle.sign('Ed25519', key, bytes as Uint8Array<ArrayBuffer>).then(
-        (signature) => done(new Uint8Array(signature)),
-        (cause: unknown) => done(new TabmeshError('ERR_INTERNAL', 'the browser did not sign', { cause })),
-      )
-    },
+const fromStored = (stored: Stored): Identity =>
+  'seed' in stored ? fromKey(privateKey('Ed25519', stored.seed)) : bySubtle(stored.key, publicKey('Ed25519', stored.publicKey))
+
+const bySubtle = (key: CryptoKey, ours: PublicKey): Identity => ({
+  publicKey: ours,
+  sign(bytes, done) {
+    crypto.subtle.sign('Ed25519', key, bytes as Uint8Array<ArrayBuffer>).then(
+      (signature) => done(new Uint8Array(signature)),
+      (cause: unknown) => done(new TabmeshError('ERR_INTERNAL', 'the browser did not sign', { cause })),
+    )
+  },
+})
+
+/** RFC 8410 §7: all of the DER that stands before the 32 bytes of an Ed25519 key. */
+const ED25519_PKCS8 = Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20)
+
+/** The application's own key. By WebCrypto, where it can be had, a signature takes a tenth of the time. */
+const fromGiven = async (key: PrivateKey): Promise<Identity> => {
+  const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined
+  if (subtle === undefined || key.type !== 'Ed25519') return fromKey(key)
+  try {
+    const der = new Uint8Array([...ED25519_PKCS8, ...key.raw])
+    return bySubtle(await subtle.importKey('pkcs8', der, 'Ed25519', false, ['sign']), key.publicKey)
+  } catch {
+    // NotSupportedError: no Ed25519 here.
+    return fromKey(key)
   }
 }
 

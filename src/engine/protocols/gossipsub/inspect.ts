@@ -3,7 +3,7 @@
  */
 
 import type { Peer } from './peer.ts'
-import type { State } from './state.ts'
+import type { Counts, State } from './state.ts'
 
 export interface PubsubPeer {
   readonly id: string
@@ -34,6 +34,7 @@ export interface Inspection {
   /** Message ids that are remembered, and messages that are kept for peers that ask for them. */
   readonly seen: number
   readonly cached: number
+  readonly counts: Readonly<Counts>
 }
 
 export const inspect = (state: State): Inspection => ({
@@ -55,6 +56,7 @@ export const inspect = (state: State): Inspection => ({
   })),
   seen: state.seen.size,
   cached: state.cache.size,
+  counts: { ...state.counts },
 })
 
 const idsOf = (peers: Iterable<Peer> = []): string[] => [...peers].map(({ id }) => id)

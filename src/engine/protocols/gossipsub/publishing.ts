@@ -87,6 +87,7 @@ export class Publishing {
     const topic = this.#state.topic(message.topic)
     const peers = publish(this.#state, topic, message, now)
     this.#state.forget(topic)
+    this.#state.counts.published += 1
     this.#state.say({ t: 'published', id: message.id, peers })
   }
 }

@@ -38,6 +38,17 @@ export type RouterOutput =
   | { readonly t: 'subscription'; readonly peer: PeerId; readonly topic: string; readonly subscribed: boolean }
   | { readonly t: 'mesh'; readonly peer: PeerId; readonly topic: string; readonly member: boolean }
 
+/** Messages since the start. */
+export interface Counts {
+  /** Ours, on their way. */
+  published: number
+  /** Of others, in topics of ours: accepted; further copies of a message; against the rules or rejected; ignored by the application. */
+  delivered: number
+  duplicates: number
+  invalid: number
+  ignored: number
+}
+
 /** What the router is made with, all of it settled. */
 export interface Setup {
   readonly self: PeerId
@@ -67,6 +78,7 @@ export class State {
   readonly cache: MessageCache
   readonly deliveries: Deliveries
   readonly promises: Promises
+  readonly counts: Counts = { published: 0, delivered: 0, duplicates: 0, invalid: 0, ignored: 0 }
   ticks = 0
   /** What gossip of this heartbeat is about, once it is asked for. */
   #recent: Map<string, string[]> | undefined

@@ -54,6 +54,11 @@ export class Validation {
     return this.#verifying.size + this.#validating.size
   }
 
+  #invalid(peer: Peer, topic: Topic): void {
+    this.#state.counts.invalid += 1
+    this.#state.scores.invalid(peer.score, topic)
+  }
+
   received(peer: Peer, messages: readonly Message[], now: number): void {
     for (const message of messages) this.#received(peer, message, now)
   }
@@ -63,10 +68,11 @@ export class Validation {
     const topic = state.topics.get(message.topic)
     if (topic?.mesh === undefined) return
     const { signing, self } = state.setup
-    if (!keepsPolicy(message, signing)) return state.scores.invalid(peer.score, topic)
+    if (!keepsPolicy(message, signing)) return this.#invalid(peer, topic)
     const { id } = message
     const fate = state.seen.get(id)
     if (fate !== undefined) {
+      state.counts.duplicates += 1
       if (fate === INVALID) state.scores.invalid(peer.score, topic)
       else if (fate !== IGNORED) state.deliveries.duplicate(id, topic, peer, now)
       return
@@ -77,7 +83,7 @@ export class Validation {
       return
     }
     // go: nobody but us writes as us, and what we wrote we have seen.
-    if (message.author !== undefined && message.author.id === self) return state.scores.invalid(peer.score, topic)
+    if (message.author !== undefined && message.author.id === self) return this.#invalid(peer, topic)
     if (this.size >= GOSSIP_MAX_VALIDATING) return
     if (signing.t === 'StrictNoSign') return this.#begin(topic, message, peer, now)
     this.#verify([{ message, peer }], topic)
@@ -93,7 +99,7 @@ export class Validation {
         this.#verifying.set(message.id, copies)
         return this.#state.say({ t: 'verify', id: message.id, key, bytes: message.signingBytes(), signature })
       }
-      this.#state.scores.invalid(peer.score, topic)
+      this.#invalid(peer, topic)
       copies.shift()
     }
   }
@@ -108,7 +114,7 @@ export class Validation {
     // Left meanwhile.
     if (topic?.mesh === undefined) return
     if (!valid) {
-      this.#state.scores.invalid(peer.score, topic)
+      this.#invalid(peer, topic)
       return this.#verify(copies, topic)
     }
     this.#begin(topic, message, peer, now, copies)
@@ -135,12 +141,14 @@ export class Validation {
     if (pending === undefined) return
     this.#validating.delete(id)
     const { message, peer, topic } = pending
-    const { seen, deliveries } = this.#state
+    const { seen, deliveries, counts } = this.#state
     if (verdict === 'accept') return this.#accept(topic, message, peer, now)
     if (verdict === 'reject') {
+      counts.invalid += 1
       seen.settle(id, INVALID)
       deliveries.rejected(id, topic, peer)
     } else {
+      counts.ignored += 1
       seen.settle(id, IGNORED)
       deliveries.ignored(id)
     }
@@ -151,6 +159,7 @@ export class Validation {
     state.seen.settle(message.id, VALID)
     state.deliveries.accepted(message.id, topic, peer, now)
     if (topic.mesh === undefined) return
+    state.counts.delivered += 1
     state.say({ t: 'message', message, from: peer.id })
     state.cache.put(message)
     forward(state, topic, message, peer, now)
