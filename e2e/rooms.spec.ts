@@ -304,3 +304,78 @@ const longestTask = (trace: Buffer): number => {
   expect(tasks).toBeGreaterThan(1_000)
   return longest
 }
+
+/** The process that a page runs in: the one that works when the page does. */
+const processOf = async (page: Page): Promise<number> => {
+  const devtools = await page.context().browser()?.newBrowserCDPSession()
+  if (devtools === undefined) throw new Error('no browser')
+  const times = async (): Promise<Map<number, number>> => {
+    const { processInfo } = await devtools.send('SystemInfo.getProcessInfo')
+    return new Map(processInfo.filter(({ type }) => type === 'renderer').map(({ id, cpuTime }) => [id, cpuTime]))
+  }
+  const before = await times()
+  await page.evaluate(() => {
+    const until = performance.now() + 1_000
+    while (performance.now() < until);
+  })
+  const spent = [...(await times())].map(([id, time]): [number, number] => [id, time - (before.get(id) ?? time)])
+  spent.sort(([, one], [, other]) => other - one)
+  await devtools.detach()
+  return spent[0]?.[0] as number
+}
+
+test('a page that sleeps is gone in half a minute, and back as one when it wakes', async ({ openPage, relay }) => {
+  test.setTimeout(150_000)
+  const [a, b] = (await Promise.all([openPage(), openPage()])) as [Page, Page]
+  await enter(a, 'asleep', { relays: [relay.http] })
+  const last = (await enter(b, 'asleep', { relays: [relay.http] })).slice(-6)
+  await untilMembers(a, 'asleep', 1)
+  const [own, other] = [await processOf(b), await processOf(a)]
+  expect(own).not.toBe(other)
+  const slept = Date.now()
+  process.kill(own, 'SIGSTOP')
+  try {
+    await untilMembers(a, 'asleep', 0, 35_000)
+  } finally {
+    process.kill(own, 'SIGCONT')
+  }
+  const missed = Date.now() - slept
+  await untilMembers(a, 'asleep', 1)
+  await a.evaluate(() => rooms.asleep?.room.send('good morning'))
+  await b.waitForFunction(() => rooms.asleep?.heard.length === 1)
+  await b.evaluate(() => rooms.asleep?.room.send('back'))
+  await a.waitForFunction(() => rooms.asleep?.heard.length === 1)
+  expect(await a.evaluate(() => rooms.asleep?.happened)).toEqual([`join ${last}`, `leave ${last}`, `join ${last}`])
+  console.log(`a page that sleeps was missed after ${missed} ms`)
+})
+
+test('a bot in Node is a member like any other', async ({ openPage, relay }) => {
+  const { createPeer }: typeof import('tabmesh') = await import(new URL('../dist/node.js', import.meta.url).href)
+  const bot = await createPeer({ relays: [relay.http] })
+  try {
+    const room = await bot.join('bots', { password: 'beep', presence: { bot: true } })
+    room.addEventListener('message', ({ detail }) => room.sendTo(detail.from, `you said ${detail.text()}`))
+    room.addEventListener('file', async ({ detail }) => {
+      const text = await new Response(detail.accept()).text()
+      await room.sendFile(detail.from, new Blob([text.toUpperCase()], { type: 'text/plain' }), { name: 'loud.txt' })
+    })
+    const page = await openPage()
+    await enter(page, 'bots', { relays: [relay.http] }, 'beep')
+    await untilMembers(page, 'beep', 1)
+    const heard = await page.evaluate(async (id) => {
+      const { room } = rooms.beep as RoomLog
+      const came = <T>(type: 'message' | 'file'): Promise<T> =>
+        new Promise((resolve) => room.addEventListener(type, ({ detail }) => resolve(detail as T), { once: true }))
+      const answer = came<import('tabmesh').RoomMessage>('message')
+      void room.send('hello')
+      const message = await answer
+      const returned = came<import('tabmesh').RoomFile>('file')
+      await room.sendFile(id, new File(['quiet'], 'quiet.txt'))
+      const file = await returned
+      return [room.peers.get(id)?.presence, message.text(), message.private, file.name, await new Response(file.accept()).text()]
+    }, bot.id)
+    expect(heard).toEqual([{ bot: true }, 'you said hello', true, 'loud.txt', 'QUIET'])
+  } finally {
+    await bot.stop()
+  }
+})

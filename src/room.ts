@@ -199,7 +199,11 @@ export class Room<P = unknown> extends EventTarget {
       const error = inflateError(JSON.parse(fromUtf8(records.bytes())) as PlainError)
       return sending?.reject(asTabmeshError(error, 'ERR_INTERNAL', 'the engine'))
     }
-    if (kind === PROGRESS) return this.#progress.get(records.u32())?.(readSize(records))
+    if (kind === PROGRESS) {
+      const report = this.#progress.get(records.u32())
+      const sent = readSize(records)
+      return report?.(sent)
+    }
     const peer = records.text()
     if (kind === FILE) return this.#tell('file', this.#offered(peer, records))
     if (kind === MESSAGE) {

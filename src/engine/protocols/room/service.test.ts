@@ -274,6 +274,32 @@ describe('a room', () => {
     expect(seats.map((seat) => seat.heard().length)).toEqual([1, 1, 0, 1])
   })
 
+  it('joined and left a hundred times leaves nothing behind', () => {
+    const lounge = new Lounge(19)
+    const [a, b] = lounge.seat('ab', 'other') as [Seat, Seat]
+    const what = () => [
+      a.guest.pubsub.topics.length,
+      lounge.relay.server.counters.registrations,
+      a.guest.node.connections().reduce((count, { streams }) => count + streams.size, 0),
+      Object.keys(a.guest.node.tags(b.guest.self)),
+    ]
+    lounge.world.run(20_000)
+    const before = what()
+    const { waiting } = lounge.world
+    for (let n = 0; n < 100; n++) {
+      const seats = [lounge.enter(a.guest, 'again'), lounge.enter(b.guest, 'again')] as const
+      lounge.world.run(2_000, () => seats.every((seat) => seat.members().length === 1))
+      seats[0].send(`${n}`)
+      lounge.world.run(500)
+      expect(seats[1].heard()).toEqual([`a: ${n}`])
+      for (const { guest, room } of seats) guest.rooms.leave(room)
+      lounge.world.run(500)
+    }
+    lounge.world.run(20_000)
+    expect(what()).toEqual(before)
+    expect(lounge.world.waiting).toBeLessThan(waiting + 20)
+  })
+
   it('leaves nothing behind when its peer stops', () => {
     const lounge = new Lounge(15)
     const seats = lounge.seat('abc')
