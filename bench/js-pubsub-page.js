@@ -49,12 +49,16 @@ export const subscribe = async (topic) => {
     await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
-/** Publishes messages in one go; resolves when all are on their way, with how long that took. */
-export const publish = async (topic, count, bytes) => {
-  const messages = Array.from({ length: count }, () => crypto.getRandomValues(new Uint8Array(bytes)))
-  const began = performance.now()
+let messages = []
+
+/** Makes what is published next. */
+export const prepare = async (count, bytes) => {
+  messages = Array.from({ length: count }, () => crypto.getRandomValues(new Uint8Array(bytes)))
+}
+
+/** Publishes it in one go; resolves when all of it is on its way. */
+export const publish = async (topic) => {
   await Promise.all(messages.map((data) => node.services.pubsub.publish(topic, data)))
-  return performance.now() - began
 }
 
 /** Resolves when so many came, or none for `patience` ms: how many did, and how long ago the last one. */

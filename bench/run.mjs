@@ -280,13 +280,13 @@ export const pubsubRound = async (lab, report, amounts, round) => {
   for (const column of turned(stacks(lab), round)) {
     const { a, b } = await openPubsubPair(lab, report, column)
     // Warms both up.
-    const first = b.call('receive', messages / 10, PATIENCE)
-    await a.call('publish', TOPIC, messages / 10, MESSAGE_BYTES)
-    await first
+    await a.call('prepare', messages / 10, MESSAGE_BYTES)
+    await Promise.all([b.call('receive', messages / 10, PATIENCE), a.call('publish', TOPIC)])
+    await a.call('prepare', messages, MESSAGE_BYTES)
     for (const page of [a, b]) await page.call('begin')
     const began = performance.now()
     const received = b.call('receive', messages, PATIENCE)
-    await a.call('publish', TOPIC, messages, MESSAGE_BYTES)
+    await a.call('publish', TOPIC)
     const { got, ago } = await received
     const ms = performance.now() - began - ago
     const [publisher, subscriber] = [await a.call('end'), await b.call('end')]

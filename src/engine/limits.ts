@@ -343,7 +343,7 @@ export const PUBSUB_SIGNING = 128
 export const PUBSUB_RETRY = 5
 /** Milliseconds that the page may spend on messages in one task, so that it still draws 60 frames a second. */
 export const PUBSUB_TASK = 6
-/** Peers in topics that the application has neither joined nor published to, kept on the page. */
+/** Peers in topics that are told to the page, beyond which it hears only of those that it has joined. */
 export const PUBSUB_MAX_STRANGERS = 10_000
 
 // ── identify (specs: identify/README.md) ─────────────────────────────────────────────────────────────────────────
