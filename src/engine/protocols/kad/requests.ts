@@ -7,14 +7,24 @@
  * One request at a time on a stream; while it is busy the next one opens its own. ADD_PROVIDER has no answer: its stream is ended, and the
  * remote's end, or KAD_SLOW without a reset, says that it was taken.
  *
- * Bounds: KAD_REQUEST_TIMEOUT from the dial to the last byte, so that a byte a second is cut off; KAD_MAX_RESPONSE; KAD_MAX_KEPT_STREAMS.
+ * Who could not be dialled is left alone for KAD_GONE: others go on naming it, and each lookup would wait for it anew.
+ *
+ * Bounds: KAD_MAX_GONE of those; KAD_REQUEST_TIMEOUT from the dial to the last byte, so that a byte a second is cut off; KAD_MAX_RESPONSE; KAD_MAX_KEPT_STREAMS.
  */
 
 import { asTabmeshError, remoteFault, TabmeshError } from '../../../errors.ts'
 import { equalBytes } from '../../codec/bytes.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { KAD_KEEP_STREAM, KAD_MAX_KEPT_STREAMS, KAD_MAX_RESPONSE, KAD_REQUEST_TIMEOUT, KAD_SLOW } from '../../limits.ts'
+import {
+  KAD_GONE,
+  KAD_KEEP_STREAM,
+  KAD_MAX_GONE,
+  KAD_MAX_KEPT_STREAMS,
+  KAD_MAX_RESPONSE,
+  KAD_REQUEST_TIMEOUT,
+  KAD_SLOW,
+} from '../../limits.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { type Conversation, converse, end, type Outcome, readSome, write } from '../../wire/conversation.ts'
@@ -36,6 +46,8 @@ export class Requests {
   readonly #timeout: number
   readonly #kept = new Map<PeerId, Kept>()
   readonly #running = new Set<(fault: TabmeshError) => void>()
+  /** Who could not be dialled, and until when it is left alone; the latest last. */
+  readonly #gone = new Map<PeerId, number>()
 
   constructor(net: Net, protocol: string, timeout = KAD_REQUEST_TIMEOUT) {
     this.#net = net
@@ -51,6 +63,11 @@ export class Requests {
   /** For ADD_PROVIDER. */
   tell(target: Target, message: KadMessage, done: (outcome: Outcome<void>) => void): Cancel {
     return this.#run(target, tellOf(message), false, done)
+  }
+
+  /** The network is another one: who could not be dialled may be there. */
+  forget(): void {
+    this.#gone.clear()
   }
 
   /** Ends them all. */
@@ -107,7 +124,10 @@ export class Requests {
         target,
         (dialled) => {
           if (over) return
-          if (!dialled.ok) return settle(dialled)
+          if (!dialled.ok) {
+            if (isOfRemote(dialled.fault)) this.#missed(peer)
+            return settle(dialled)
+          }
           const connection = dialled.value
           if (connection.limited) {
             return settle({ ok: false, fault: new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${peer} is open`) })
@@ -124,7 +144,10 @@ export class Requests {
     }
     const kept = this.#take(peer)
     if (kept !== undefined) talkOver(kept, true)
-    else open()
+    else if (this.#isGone(peer)) {
+      const fault = new TabmeshError('ERR_BACK_OFF', `${peer} could not be dialled lately`)
+      host.defer(() => settle({ ok: false, fault }))
+    } else open()
     return () => {
       if (over) return
       over = true
@@ -133,6 +156,20 @@ export class Requests {
       this.#running.delete(fail)
       giveUp(new TabmeshError('ERR_STREAM_CLOSED', 'nobody waits for the answer any more'))
     }
+  }
+
+  #missed(peer: PeerId): void {
+    this.#gone.delete(peer)
+    this.#gone.set(peer, this.#net.host.now() + KAD_GONE)
+    if (this.#gone.size > KAD_MAX_GONE) for (const [oldest] of this.#gone) if (this.#gone.delete(oldest)) break
+  }
+
+  #isGone(peer: PeerId): boolean {
+    const until = this.#gone.get(peer)
+    if (until === undefined) return false
+    if (this.#net.host.now() < until && this.#net.connections(peer).length === 0) return true
+    this.#gone.delete(peer)
+    return false
   }
 
   #keep(peer: PeerId, stream: Stream): void {

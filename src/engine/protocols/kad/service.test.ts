@@ -6,6 +6,7 @@ import { type PeerId, peerIdToBytes } from '../../codec/peer-id.ts'
 import { encodeVarint, frame } from '../../codec/varint.ts'
 import {
   KAD_BOOTSTRAP_AGAIN,
+  KAD_GONE,
   KAD_IDLE,
   KAD_KEEP_STREAM,
   KAD_LOOKUP_TIMEOUT,
@@ -23,6 +24,7 @@ import { ipnsKeyHex, secondVersion } from '../../testing/kad/ipns-vectors.ts'
 import { byDistance, peerKeys, someContact } from '../../testing/kad/peers.ts'
 import { prng } from '../../testing/prng.ts'
 import { codeOf } from '../../testing/property.ts'
+import { scriptedTransport } from '../../testing/scripted-transport.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 import { FrameReader } from '../../wire/frame.ts'
@@ -291,6 +293,26 @@ describe('a DHT', () => {
     })
     expect([outcome.ok, found]).toEqual([true, [a.node.self]])
     expect(b.kad.peers.length).toBe(6)
+  })
+
+  it('does not dial the dead in each lookup, but after a while again, or from another network', () => {
+    const net = new Net(19, 4)
+    const dead = { id: someContact(prng(7)).peer, addresses: [parseMultiaddr('/ip4/192.0.2.9/tcp/1')] }
+    // One who is alive names it to everybody.
+    net.liar(answering(({ type, key }) => kadMessage(type, key, { closer: [dead] })))
+    const tcp = scriptedTransport(net.world, { '*': { after: 100 } })
+    const kad = kadService({ network: 'any' })
+    const a = net.world.node(() => ({ services: [identifyService(), kad], transports: [tcp] }))
+    a.node.dial({ addresses: [net.first.address] }, () => {})
+    const dialled = (): number => {
+      net.value<readonly KadPeer[]>((done) => kad.closestPeers(utf8('key'), () => {}, done))
+      return tcp.log.filter((line) => line.includes('begins')).length
+    }
+    expect([dialled(), dialled()]).toEqual([1, 1])
+    net.world.run(KAD_GONE)
+    expect([dialled(), dialled()]).toEqual([2, 2])
+    a.node.online()
+    expect([dialled(), dialled()]).toEqual([3, 3])
   })
 
   it('stops asking when nobody wants to know any more', () => {

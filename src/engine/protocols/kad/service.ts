@@ -339,7 +339,9 @@ export const kadService = (options: KadOptions = {}): KadService => {
     onIdentify: meet,
     onNetworkChange(online) {
       isOnline = online
-      if (online) feed()
+      if (!online) return
+      requests.forget()
+      feed()
     },
     search(peer, done) {
       // Where nobody is known, and nobody will be, a dial need not wait to be told so.
