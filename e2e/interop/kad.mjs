@@ -65,23 +65,29 @@ const gather = async (scene) => {
   const [first, firstByWebTransport] = [withPart(addresses, '/ws'), withPart(addresses, '/webtransport')]
   const dht = { protocol: PROTOCOL }
   const flags = ['--dht', '--dht-protocol', PROTOCOL, '--bootstrap', first, '--no-stun']
-  const [victim, relays, js, nodes] = await Promise.all([
-    scene.goNode({ listen, dht: { prefix: PREFIX } }),
-    Promise.all(Array.from({ length: RELAYS }, () => scene.relay(flags, { empties: false }))),
-    Promise.all(Array.from({ length: JS }, () => scene.jsNode({ listen: [LOCAL_WS], dht }))),
+  const dialling = async (/** @type {Promise<import('./lab.mjs').Side>} */ starting) => {
+    const side = await starting
+    await side.dial(first)
+    return side
+  }
+  // A client has to be somewhere for others to find it: at a relay, which is as far as its transport goes.
+  const relaysAndPage = async () => {
+    const relays = await Promise.all(Array.from({ length: RELAYS }, () => scene.relay(flags, { empties: false })))
+    const [relay] = /** @type {[import('./lab.mjs').OurRelay]} */ (/** @type {unknown} */ (relays))
+    const transports = { webTransport: false, webRTCDirect: false }
+    return { relays, page: await scene.ourPage({ relays: [relay.http], bootstrap: [first], dht, transports }) }
+  }
+  const [victim, js, nodes, { relays, page: overWs }, overWebTransport] = await Promise.all([
+    dialling(scene.goNode({ listen, dht: { prefix: PREFIX } })),
+    Promise.all(Array.from({ length: JS }, () => dialling(scene.jsNode({ listen: [LOCAL_WS], dht })))),
     Promise.all(
       Array.from({ length: NODES }, () =>
         scene.ourNode({ listen: [LOCAL_WS], bootstrap: [first], dht: { ...dht, mode: 'server', network: 'any' } }),
       ),
     ),
-    ...go.hosts.map((/** @type {any} */ host) => host.dial(first)),
-  ])
-  await Promise.all([victim, ...js].map((side) => side.dial(first)))
-  const relay = /** @type {import('./lab.mjs').OurRelay} */ (relays[0])
-  // A client has to be somewhere for others to find it: at a relay, which is as far as its transport goes.
-  const [overWs, overWebTransport] = await Promise.all([
-    scene.ourPage({ relays: [relay.http], bootstrap: [first], dht, transports: { webTransport: false, webRTCDirect: false } }),
+    relaysAndPage(),
     scene.ourPage({ relays: [firstByWebTransport], dht, transports: { webSocket: false, webRTCDirect: false } }),
+    ...go.hosts.map((/** @type {any} */ host) => host.dial(first)),
   ])
   const pages = [member('page over WebSocket', overWs), member('page over WebTransport', overWebTransport)]
   const members = [
