@@ -68,6 +68,12 @@ describe('a room', () => {
     await until(() => messages.length > 0)
     expect(messages[0]).toMatchObject({ from: b.id, private: false, data: new Uint8Array(Buffer.from('hello')) })
     expect([messages[0]?.text(), happened]).toEqual(['hello', ['join {"name":"Bea"}']])
+    // Also where they were connected before.
+    const cellar = await a.join('cellar')
+    const below = listen(cellar)
+    await b.join('cellar', { presence: 1 })
+    await until(() => below.happened.length > 0)
+    expect([below.happened, cellar.peers.get(b.id)?.presence]).toEqual([['join 1'], 1])
     expect(kitchen.peers.get(b.id)).toMatchObject({ direct: false, transport: 'relay', presence: { name: 'Bea' } })
   })
 

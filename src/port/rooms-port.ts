@@ -113,18 +113,18 @@ export const roomsPort = (node: Node, { pubsub, isOurs, relays }: RoomsPortOptio
       })
       let room: Room
       try {
-        room = rooms.join(place, (event) => {
+        const hear = (event: RoomEvent): void => {
           if (event.t === 'ready') joined({ id, port: port2, members: lane.begin() })
           else lane.tell(event)
           if (lane.holds) room.holds = true
-        })
+        }
+        room = rooms.join(place, hear, presence)
       } catch (error) {
         lane.close()
         throw error
       }
       lane.room = room
       entries.set(id, { room, lane })
-      if (presence !== undefined) room.tellPresence(presence)
       return () => leave(id)
     },
     leave,

@@ -154,8 +154,9 @@ export class Room {
     }
   }
 
-  /** Begins, once the topic is joined. */
-  start(): void {
+  /** Begins, once the topic is joined; `presence` is what all are told of us from the first word on. */
+  start(presence?: Uint8Array): void {
+    this.#voice.presence = presence
     const { host } = this.#owner.net
     for (const peer of this.#owner.pubsub.peers(this.place.topic)) this.#meet(peer)
     this.#wait(ROOM_JOIN_PATIENCE, () => {

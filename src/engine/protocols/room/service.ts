@@ -55,7 +55,7 @@ export interface RoomsOptions {
 
 export interface RoomsService extends Service {
   /** Throws ERR_INVALID_ARGUMENT where we are in that room. */
-  join(place: Place, onEvent: (event: RoomEvent) => void): Room
+  join(place: Place, onEvent: (event: RoomEvent) => void, presence?: Uint8Array): Room
   leave(room: Room): void
   /** Whether a topic is one of a room, or of its announcements: what comes there is not for the application's own subscriptions. */
   isTopic(topic: string): boolean
@@ -179,7 +179,7 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
     stop() {
       for (const room of [...rooms.values()]) leave(room)
     },
-    join(place, onEvent) {
+    join(place, onEvent, presence) {
       if (net === undefined) throw new TabmeshError('ERR_STOPPED', 'rooms are not running')
       if (rooms.has(place.topic)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'this peer is in the room already')
       if (rooms.size >= ROOM_MAX_ROOMS) throw new TabmeshError('ERR_INVALID_ARGUMENT', `this peer is in ${ROOM_MAX_ROOMS} rooms already`)
@@ -194,7 +194,7 @@ export const roomsService = (options: RoomsOptions): RoomsService => {
       listen(place.topic, (from, data) => room.published(from, data))
       rooms.set(place.topic, room)
       for (const at of points()) room.point(at)
-      room.start()
+      room.start(presence)
       if (announcements !== undefined && place.key === undefined) announce(room, announcements)
       return room
     },
