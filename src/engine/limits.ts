@@ -666,8 +666,9 @@ export const KAD_MAX_VALUE = 10 * KiB
 export const KAD_REQUEST_TIMEOUT = 10_000
 /** After so long others are asked in the place of one who has not answered: over a relay three round trips of a second take as long. */
 export const KAD_SLOW = 3_000
-/** Who could not be dialled is not asked for so long, and of how many that is remembered. */
-export const KAD_GONE = 60_000
+/** Who could not be dialled is not asked for so long, four times as long after each further failure, and of how many that is remembered. */
+export const KAD_GONE = 5_000
+export const KAD_GONE_MAX = 320_000
 export const KAD_MAX_GONE = 1_024
 /** A lookup (js: 180 s; go: the caller's). */
 export const KAD_LOOKUP_TIMEOUT = 60_000

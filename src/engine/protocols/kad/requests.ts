@@ -7,7 +7,7 @@
  * One request at a time on a stream; while it is busy the next one opens its own. ADD_PROVIDER has no answer: its stream is ended, and the
  * remote's end, or KAD_SLOW without a reset, says that it was taken.
  *
- * Who could not be dialled is left alone for KAD_GONE: others go on naming it, and each lookup would wait for it anew.
+ * Who could not be dialled is left alone for a while, from KAD_GONE to KAD_GONE_MAX: others go on naming it, and each lookup would wait for it anew.
  *
  * Bounds: KAD_MAX_GONE of those; KAD_REQUEST_TIMEOUT from the dial to the last byte, so that a byte a second is cut off; KAD_MAX_RESPONSE; KAD_MAX_KEPT_STREAMS.
  */
@@ -18,6 +18,7 @@ import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
 import {
   KAD_GONE,
+  KAD_GONE_MAX,
   KAD_KEEP_STREAM,
   KAD_MAX_GONE,
   KAD_MAX_KEPT_STREAMS,
@@ -46,8 +47,8 @@ export class Requests {
   readonly #timeout: number
   readonly #kept = new Map<PeerId, Kept>()
   readonly #running = new Set<(fault: TabmeshError) => void>()
-  /** Who could not be dialled, and until when it is left alone; the latest last. */
-  readonly #gone = new Map<PeerId, number>()
+  /** Who could not be dialled, for how long it is left alone, and until when; the latest last. */
+  readonly #gone = new Map<PeerId, { readonly wait: number; readonly until: number }>()
 
   constructor(net: Net, protocol: string, timeout = KAD_REQUEST_TIMEOUT) {
     this.#net = net
@@ -128,6 +129,7 @@ export class Requests {
             if (isOfRemote(dialled.fault)) this.#missed(peer)
             return settle(dialled)
           }
+          this.#gone.delete(peer)
           const connection = dialled.value
           if (connection.limited) {
             return settle({ ok: false, fault: new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${peer} is open`) })
@@ -159,17 +161,15 @@ export class Requests {
   }
 
   #missed(peer: PeerId): void {
+    const wait = Math.min(KAD_GONE_MAX, 4 * (this.#gone.get(peer)?.wait ?? KAD_GONE / 4))
     this.#gone.delete(peer)
-    this.#gone.set(peer, this.#net.host.now() + KAD_GONE)
+    this.#gone.set(peer, { wait, until: this.#net.host.now() + wait })
     if (this.#gone.size > KAD_MAX_GONE) for (const [oldest] of this.#gone) if (this.#gone.delete(oldest)) break
   }
 
   #isGone(peer: PeerId): boolean {
-    const until = this.#gone.get(peer)
-    if (until === undefined) return false
-    if (this.#net.host.now() < until && this.#net.connections(peer).length === 0) return true
-    this.#gone.delete(peer)
-    return false
+    const gone = this.#gone.get(peer)
+    return gone !== undefined && this.#net.host.now() < gone.until && this.#net.connections(peer).length === 0
   }
 
   #keep(peer: PeerId, stream: Stream): void {

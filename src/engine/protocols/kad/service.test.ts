@@ -311,8 +311,12 @@ describe('a DHT', () => {
     expect([dialled(), dialled()]).toEqual([1, 1])
     net.world.run(KAD_GONE)
     expect([dialled(), dialled()]).toEqual([2, 2])
-    a.node.online()
+    net.world.run(2 * KAD_GONE)
+    expect(dialled()).toBe(2)
+    net.world.run(2 * KAD_GONE)
     expect([dialled(), dialled()]).toEqual([3, 3])
+    a.node.online()
+    expect([dialled(), dialled()]).toEqual([4, 4])
   })
 
   it('stops asking when nobody wants to know any more', () => {
