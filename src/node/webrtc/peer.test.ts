@@ -117,8 +117,11 @@ const turns = async (count: number): Promise<void> => {
 /** A description that passes for an offer or an answer. */
 const sdp = directAnswer({ host: '192.0.2.1', family: 4, port: 9, fingerprint: new Uint8Array(32) }, 'u'.repeat(24))
 
+/** Its candidates come on their own. */
+const answer = sdp.replaceAll(/a=candidate:.*\r?\n/g, '')
+
 describe('a peer connection of node-datachannel', () => {
-  it('tells an offer without candidates, and those once its answer is there; nothing of it inside of a call', async () => {
+  it('tells an offer without candidates, and those once its answer and a candidate are there; nothing of it inside of a call', async () => {
     const { peer, native, heard, configurations } = scene()
     native.localDescription = () => ({ type: 'offer', sdp: 'v=0\r\na=candidate:1 1 UDP 1 192.0.2.2 4000 typ host\r\na=mid:0\r\n' })
     peer.makeOffer()
@@ -127,7 +130,10 @@ describe('a peer connection of node-datachannel', () => {
     native.candidate('a=candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host', '0')
     await turn()
     expect(heard).toEqual(['description v=0\r\na=mid:0\r\n'])
-    peer.setAnswer(sdp)
+    peer.setAnswer(answer)
+    await turn()
+    expect(heard).toHaveLength(1)
+    peer.addCandidate('{"candidate":"candidate:1 1 UDP 1 192.0.2.3 4000 typ host","sdpMid":"0"}')
     expect(heard).toHaveLength(1)
     await turn()
     expect(heard.slice(1)).toEqual(['{"candidate":"candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host","sdpMid":"0","sdpMLineIndex":0}'])

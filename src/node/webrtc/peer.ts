@@ -14,9 +14,10 @@
  * but a turn in which fewer than QUEUE_TURN came has emptied the queue. After RTC_MAX_BURST messages without such a turn the
  * connection has failed.
  *
- * Candidates of an offer are told when its answer is there, or RTC_HOLD_CANDIDATES later. libdatachannel would otherwise hear from
- * an answerer that is near before it knows of the answer: then it drops the first message of DTLS, which is repeated a second later, or begins
- * the handshake before it has stored the fingerprint to compare with, and fails.
+ * Candidates of an offer are told when its answer and the first of the answerer's candidates are there, or RTC_HOLD_CANDIDATES later.
+ * libdatachannel would otherwise hear from an answerer that is near before it knows of the answer, or before it has found a path itself: then it drops
+ * the first message of DTLS, which is repeated a second later, or begins the handshake before it has stored the fingerprint to compare with,
+ * and fails.
  *
  * Bounds: RTC_MAX_INBOUND channels, and the `init` one, that the remote opened before anybody attached; RTC_MAX_NAMES names
  * among its candidates are looked up, each in a thread of the library's.
@@ -74,7 +75,8 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   #up = false
   #closed = false
   #names = 0
-  /** What is kept back until the answer is there, and what ends that. */
+  #answered = false
+  /** What is kept back until the answerer can be reached, and what ends that. */
   #held: string[] | undefined
   #holding: NodeJS.Timeout | undefined
   /** Messages ever, since the last turn, and since the last turn that emptied the queue. */
@@ -149,7 +151,8 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   setAnswer(answer: string): void {
     this.#step(() => {
       this.#native?.setRemoteDescription(this.#check(answer), 'answer')
-      this.#tellHeld()
+      this.#answered = true
+      if (/^a=candidate:/m.test(answer)) this.#tellHeld()
     })
   }
 
@@ -160,6 +163,7 @@ export class NativePeer implements RtcPeer, ChannelOwner {
       const { candidate, sdpMid } = JSON.parse(json) as { candidate?: unknown; sdpMid?: unknown }
       if (typeof candidate !== 'string' || candidate === '' || !this.#admits(candidate)) return
       this.#native?.addRemoteCandidate(candidate, typeof sdpMid === 'string' ? sdpMid : '0')
+      if (this.#answered) this.#tellHeld()
     } catch {}
   }
 
