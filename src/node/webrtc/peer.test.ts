@@ -127,7 +127,9 @@ describe('a peer connection of node-datachannel', () => {
     peer.makeOffer()
     expect(heard).toEqual([])
     await turn()
-    native.candidate('a=candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host', '0')
+    // One that the description has is told with the others, once.
+    native.candidate('a=candidate:1 1 UDP 1 192.0.2.2 4000 typ host', '0')
+    native.candidate('a=candidate:2 1 UDP 2 192.0.2.2 4001 typ srflx', '0')
     await turn()
     expect(heard).toEqual(['description v=0\r\na=mid:0\r\n'])
     peer.setAnswer(answer)
@@ -136,7 +138,10 @@ describe('a peer connection of node-datachannel', () => {
     peer.addCandidate('{"candidate":"candidate:1 1 UDP 1 192.0.2.3 4000 typ host","sdpMid":"0"}')
     expect(heard).toHaveLength(1)
     await turn()
-    expect(heard.slice(1)).toEqual(['{"candidate":"candidate:1 1 UDP 2114977791 192.0.2.2 4000 typ host","sdpMid":"0","sdpMLineIndex":0}'])
+    expect(heard.slice(1)).toEqual([
+      '{"candidate":"candidate:1 1 UDP 1 192.0.2.2 4000 typ host","sdpMid":"0","sdpMLineIndex":0}',
+      '{"candidate":"candidate:2 1 UDP 2 192.0.2.2 4001 typ srflx","sdpMid":"0","sdpMLineIndex":0}',
+    ])
     expect(configurations).toMatchObject([{ iceServers: [{ hostname: 'stun.example', port: 3478 }] }])
   })
 

@@ -252,20 +252,24 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 
   #describe(native: NativeConnection): void {
     const lines = native.localDescription()?.sdp.split('\r\n') ?? []
-    // Candidates that are there already come again below.
-    const sdp = lines.filter((line) => !/^a=(candidate:|end-of-candidates)/.test(line)).join('\r\n')
+    const isCandidate = (line: string): boolean => line.startsWith('a=candidate:')
+    const sdp = lines.filter((line) => !isCandidate(line) && line !== 'a=end-of-candidates').join('\r\n')
+    const told = new Set<string>()
+    const tell = (line: string, sdpMid: string): void => {
+      const candidate = line.replace(/^a=/, '')
+      if (this.#closed || told.has(candidate)) return
+      told.add(candidate)
+      const json = JSON.stringify({ candidate, sdpMid, sdpMLineIndex: 0 })
+      if (this.#held !== undefined) this.#held.push(json)
+      else this.#signals.onCandidate(json)
+    }
     queueMicrotask(() => {
-      if (!this.#closed) this.#signals.onDescription(sdp)
+      if (this.#closed) return
+      this.#signals.onDescription(sdp)
+      // The library tells of those that come from now on, and not of those that are there already.
+      for (const line of lines.filter(isCandidate)) tell(line, '0')
     })
-    // Candidates come from now on, on stacks of their own.
-    native.onLocalCandidate(
-      outside((candidate, sdpMid) => {
-        if (this.#closed) return
-        const json = JSON.stringify({ candidate: candidate.replace(/^a=/, ''), sdpMid, sdpMLineIndex: 0 })
-        if (this.#held !== undefined) this.#held.push(json)
-        else this.#signals.onCandidate(json)
-      }),
-    )
+    native.onLocalCandidate(outside(tell))
   }
 
   #tellHeld(): void {
