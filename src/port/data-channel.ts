@@ -28,6 +28,12 @@ export class DataChannel implements Channel {
   #bridged = 0
   #ending = false
   #over = false
+  readonly #onOver: ((channel: DataChannel) => void) | undefined
+
+  /** `onOver` hears once that it is closed. */
+  constructor(onOver?: (channel: DataChannel) => void) {
+    this.#onOver = onOver
+  }
 
   get credit(): number {
     if (this.#over || this.#ending) return 0
@@ -152,8 +158,11 @@ export class DataChannel implements Channel {
       this.#native.onmessage = null
       this.#native.onopen = null
       this.#native.onbufferedamountlow = null
+      // Of a channel whose connection went first Chromium never tells that it is closed, and keeps whom somebody listens to.
+      this.#native.onclose = null
     }
     this.#port?.close()
+    this.#onOver?.(this)
     this.#inlet.close(fault)
   }
 }

@@ -44,6 +44,8 @@ class RemotePeer implements RtcPeer {
   readonly #signals: RtcSignals
   readonly #port: MessagePort
   readonly #onClosed: () => void
+  /** All that are not closed: those that wait for their close would wait for ever, once the connection is gone. */
+  readonly #open = new Set<DataChannel>()
   /** Channels we asked for that the page has not made yet. */
   readonly #awaited = new Map<number, DataChannel>()
   #early: { channel: Channel; label: string }[] = []
@@ -90,7 +92,7 @@ class RemotePeer implements RtcPeer {
 
   /** A channel that the page makes; what is written meanwhile waits in it. */
   #ask(command: (channel: number) => RtcCommand): Channel {
-    const channel = new DataChannel()
+    const channel = this.#make()
     if (this.#closed) {
       channel.abort(new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed'))
       return channel
@@ -98,6 +100,12 @@ class RemotePeer implements RtcPeer {
     this.#channels += 1
     this.#awaited.set(this.#channels, channel)
     this.#tell(command(this.#channels))
+    return channel
+  }
+
+  #make(): DataChannel {
+    const channel = new DataChannel((over) => this.#open.delete(over))
+    this.#open.add(channel)
     return channel
   }
 
@@ -115,9 +123,8 @@ class RemotePeer implements RtcPeer {
     this.#tell({ t: 'close', id: this.id })
     this.#onClosed()
     const fault = new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed')
-    for (const channel of this.#awaited.values()) channel.abort(fault)
+    for (const channel of [...this.#open]) channel.abort(fault)
     this.#awaited.clear()
-    for (const { channel } of this.#early) channel.abort(fault)
     this.#early = []
   }
 
@@ -142,7 +149,7 @@ class RemotePeer implements RtcPeer {
           this.#awaited.delete(news.channel)
           return awaited.connect(news.via)
         }
-        const channel = new DataChannel()
+        const channel = this.#make()
         channel.connect(news.via)
         if (this.#sink !== undefined) this.#sink.onChannel(channel, news.label)
         else if (this.#early.length <= RTC_MAX_INBOUND) this.#early.push({ channel, label: news.label })
