@@ -8,7 +8,8 @@ import { type Census, expectSameHeaps, takeCensus } from './census.ts'
 import { start, test } from './harness.ts'
 
 const ROUNDS = 1_000
-const WARM_UP = 500
+/** What is kept of the past (seen messages, times, compiled code) has its bounds, and reaches them within so many rounds. */
+const WARM_UP = 1_000
 
 interface Scene {
   /** Who dials; all whose leftovers are counted. */

@@ -55,6 +55,22 @@ const listen = (channel: Channel): string[] => {
 }
 
 describe('a peer connection of the page', () => {
+  it('ends the channels that wait for their close with it: of those nothing more is told', async () => {
+    const { commands, create, tell } = make()
+    const peer = create()
+    const channel = peer.openChannel()
+    const log = listen(channel)
+    await until(() => commands.length === 2)
+    const { far, got } = channelOf()
+    tell({ t: 'channel', id: 1, channel: 1, label: '', via: far }, [far])
+    channel.write(utf8('carried'))
+    await until(() => got.length > 0)
+    channel.end()
+    expect(log).toEqual([])
+    peer.close()
+    expect(log).toEqual(['ERR_CONNECTION_CLOSED'])
+  })
+
   it('is told what to do, and tells what it has to say', async () => {
     const { commands, said, create, tell } = make()
     const peer = create()
