@@ -68,7 +68,7 @@ process.exit()
 
 async function weigh() {
   console.error('weighing the bundles')
-  const group = 'bytes of a page: WebSocket, relay, WebRTC, Noise, yamux, identify, ping'
+  const group = 'bytes of a page: transports, Noise, yamux, identify, ping, gossipsub, DHT'
   const [ours, js] = await Promise.all([weighOurs(dist), missing === undefined ? weighJs() : undefined])
   for (const form of /** @type {const} */ (['min', 'gzip', 'brotli'])) {
     report.add(group, `${form} (ours with its worker, AEAD module and SDK)`, 'kB', 'ours', ours.all[form] / 1000)
