@@ -12,7 +12,7 @@ export default defineConfig({
     pool: 'forks',
     // By default two cores would run one at a time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 60_000,
+    testTimeout: 30_000,
     passWithNoTests: true,
   },
 })

@@ -311,8 +311,7 @@ for (const [bridge, rounds, name] of [
       )
     const quiet = async () => {
       await expect.poll(async () => (await listener.connections()).length, { timeout: 45_000 }).toBe(0)
-      // What a deadline still holds goes with it.
-      await expect.poll(async () => (await census()).open, { timeout: 75_000 }).toEqual(atStart)
+      await expect.poll(async () => (await census()).open, { timeout: 30_000 }).toEqual(atStart)
     }
     const atStart = (await census()).open
     await turn(WARM_UP)

@@ -83,6 +83,11 @@ export class Links {
     this.#owner = owner
   }
 
+  /** Of how many peers there is anything. */
+  get peers(): number {
+    return this.#links.size
+  }
+
   /** Inbound streams wait for `resume`. */
   get holds(): boolean {
     return this.#held.size > 0
@@ -191,7 +196,10 @@ export class Links {
 
   #forgetUnused(peer: PeerId): void {
     const link = this.#links.get(peer)
-    if (link === undefined || link.outbound !== undefined || link.next !== undefined || link.inbound !== undefined) return
+    if (link === undefined || link.outbound !== undefined || link.next !== undefined) return
+    // It is read once we have a stream too; its connection is gone before that, and nobody else hears of its end.
+    if (!link.reading && link.inbound?.stream.connection.status === 'closed') link.inbound = undefined
+    if (link.inbound !== undefined) return
     link.retry?.()
     link.soon?.()
     link.patience?.()
@@ -285,6 +293,7 @@ export class Links {
         if (link.former === inbound) {
           link.former = undefined
           this.#read(link)
+          this.#forgetUnused(link.peer)
         }
         if (link.inbound !== inbound) return
         link.inbound = undefined
