@@ -108,16 +108,22 @@ const gather = async (scene) => {
       ),
     ),
   )
+  const names = new Map(members.map(({ name, peerId }) => [peerId, name]))
+  for (const { peerId } of relays) names.set(peerId, 'a relay')
+  names.set(dying.peerId, 'go alone')
   // Until whoever looks finds all that there are.
   await Promise.all(
     members.map(async ({ name, peerId, closestPeers }) => {
       let known = 0
+      /** @type {(string | undefined)[]} */
+      let lacking = []
       await until(
         SETTLE_TIMEOUT,
-        () => `${name} knows ${known} of the ${servers.length} servers`,
+        () => `${name} knows ${known} of the ${servers.length} servers, but not ${lacking.join(', ')}`,
         async () => {
           const near = await closestPeers(new TextEncoder().encode(`/tabmesh/${peerId}`)).catch(() => [])
           known = near.length
+          lacking = servers.filter((id) => id !== peerId && !near.includes(id)).map((id) => names.get(id))
           // By WebTransport there are only those of go.
           return known >= (peerId === overWebTransport.peerId ? GO_HOSTS : servers.length - 3) || undefined
         },

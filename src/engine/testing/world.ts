@@ -3,10 +3,15 @@
  *
  * It implements `Host` for each node and a memory transport between them: `/memory/<n>`, in order, reliable, with a
  * latency. Links can be cut.
+ *
+ * With `toys` signatures are hashes and connections plain text: they protect nothing, and spare tests that are about something else the
+ * milliseconds that each real one takes. Signatures that were made elsewhere are still verified.
  */
 
+import { sha256 } from '@noble/hashes/sha2.js'
 import { TabmeshError } from '../../errors.ts'
-import { privateKey } from '../codec/keys.ts'
+import { concat, equalBytes } from '../codec/bytes.ts'
+import { type PublicKey, privateKey } from '../codec/keys.ts'
 import { type Multiaddr, parseMultiaddr } from '../codec/multiaddr.ts'
 import { nobleAead } from '../crypto/noble-aead.ts'
 import { signWith, verifySignature } from '../crypto/verify.ts'
@@ -16,6 +21,7 @@ import { Node, type NodeOptions } from '../net/node.ts'
 import type { Link, Net, NetEvent, Transport } from '../net/service.ts'
 import { type Channel, Inlet, type Sink } from '../wire/channel.ts'
 import type { Outcome } from '../wire/conversation.ts'
+import { PLAINTEXT, plaintext } from './plaintext.ts'
 import { prng } from './prng.ts'
 
 interface Task {
@@ -37,27 +43,33 @@ export class World {
   /** Milliseconds one way. */
   latency: number
   readonly random
+  readonly #toys: boolean
   #tasks: Task[] = []
   #order = 0
   #deferred: (() => void)[] = []
   readonly #listeners = new Map<string, Net>()
   readonly #pipes = new Set<MemoryEnd>()
 
-  constructor(seed: number, latency = 10) {
+  constructor(seed: number, latency = 10, { toys = false } = {}) {
     this.random = prng(seed)
     this.latency = latency
+    this.#toys = toys
   }
 
   host(): Host {
     const key = privateKey('Ed25519', this.random.bytes(32))
+    const sign = (bytes: Uint8Array): Uint8Array => (this.#toys ? toySignature(key.publicKey, bytes) : signWith(key, bytes))
+    const isToy = (by: PublicKey, bytes: Uint8Array, signature: Uint8Array): boolean =>
+      this.#toys && equalBytes(signature, toySignature(by, bytes))
     return {
       now: () => this.now,
       date: () => 1_750_000_000_000 + this.now,
       random: (bytes) => this.random.bytes(bytes),
       after: (ms, wake) => this.after(ms, wake),
       defer: (run) => void this.#deferred.push(run),
-      sign: (bytes, done) => this.defer(() => done(signWith(key, bytes))),
-      verify: (by, bytes, signature, done) => this.defer(() => done(verifySignature(by, bytes, signature) ?? false)),
+      sign: (bytes, done) => this.defer(() => done(sign(bytes))),
+      verify: (by, bytes, signature, done) =>
+        this.defer(() => done(isToy(by, bytes, signature) || (verifySignature(by, bytes, signature) ?? false))),
       x25519: nobleX25519((bytes) => this.random.bytes(bytes)),
       aead: nobleAead,
       publicKey: key.publicKey,
@@ -70,6 +82,7 @@ export class World {
     const events: NetEvent[] = []
     const made = make(host)
     const node = new Node({
+      ...(this.#toys ? { securities: [plaintext(host)], propose: [PLAINTEXT] } : {}),
       ...made,
       host,
       transports: [this.transport(), ...(made.transports ?? [])],
@@ -179,6 +192,8 @@ export class World {
     }
   }
 }
+
+const toySignature = (by: PublicKey, bytes: Uint8Array): Uint8Array => sha256(concat([by.encoded, bytes]))
 
 const WINDOW = 256 * 1024
 

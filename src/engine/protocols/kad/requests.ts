@@ -66,9 +66,10 @@ export class Requests {
     return this.#run(target, tellOf(message), false, done)
   }
 
-  /** The network is another one: who could not be dialled may be there. */
-  forget(): void {
-    this.#gone.clear()
+  /** The network is another one: who could not be dialled may be there. Or only `peer`, who has come to us. */
+  forget(peer?: PeerId): void {
+    if (peer === undefined) this.#gone.clear()
+    else this.#gone.delete(peer)
   }
 
   /** Ends them all. */
@@ -161,9 +162,13 @@ export class Requests {
   }
 
   #missed(peer: PeerId): void {
-    const wait = Math.min(KAD_GONE_MAX, 4 * (this.#gone.get(peer)?.wait ?? KAD_GONE / 4))
+    const now = this.#net.host.now()
+    const before = this.#gone.get(peer)
+    // Several requests may have waited for the one dial that failed: it is one failure all the same.
+    if (before !== undefined && now < before.until) return
+    const wait = Math.min(KAD_GONE_MAX, 4 * (before?.wait ?? KAD_GONE / 4))
     this.#gone.delete(peer)
-    this.#gone.set(peer, { wait, until: this.#net.host.now() + wait })
+    this.#gone.set(peer, { wait, until: now + wait })
     if (this.#gone.size > KAD_MAX_GONE) for (const [oldest] of this.#gone) if (this.#gone.delete(oldest)) break
   }
 

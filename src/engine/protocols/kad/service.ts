@@ -177,6 +177,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
   const meet = (connection: Connection): void => {
     const { remotePeer: peer, identified, limited } = connection
     if (identified === undefined || limited) return
+    requests.forget(peer)
     if (!identified.protocols.includes(protocol)) return tell({ t: 'silent', peer })
     const addresses = ownAddresses(peer, toldBy(connection))
     if (table.has(peer)) return tell({ t: 'speaks', peer, addresses })

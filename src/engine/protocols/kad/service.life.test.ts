@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest'
+import { utf8 } from '../../codec/bytes.ts'
+import { parseMultiaddr } from '../../codec/multiaddr.ts'
+import {
+  KAD_BOOTSTRAP_AGAIN,
+  KAD_GONE,
+  KAD_IDLE,
+  KAD_KEEP_STREAM,
+  KAD_LOOKUP_TIMEOUT,
+  KAD_MAX_LOOKUPS,
+  KAD_MAX_LOOKUPS_WAITING,
+  KAD_TAG,
+} from '../../limits.ts'
+import { answering, content, Net } from '../../testing/kad/net.ts'
+import { someContact } from '../../testing/kad/peers.ts'
+import { prng } from '../../testing/prng.ts'
+import { codeOf } from '../../testing/property.ts'
+import { scriptedTransport } from '../../testing/scripted-transport.ts'
+import type { Outcome } from '../../wire/conversation.ts'
+import { identifyService } from '../identify/service.ts'
+import { type KadPeer, kadMessage } from './messages.ts'
+import { KAD, kadService } from './service.ts'
+
+describe('a member of a DHT', () => {
+  it('knows itself: everybody is in the table of everybody, but for clients, who know all the same', () => {
+    const net = new Net(1, 9)
+    const client = net.join({})
+    net.world.run(20_000)
+    for (const { kad } of net.servers) expect(kad.peers.length).toBe(8)
+    expect(client.kad.peers.length).toBe(9)
+    expect(net.servers.some(({ kad }) => kad.peers.some(({ peer }) => peer === client.node.self))).toBe(false)
+    expect([net.first.kad.serving, net.first.node.protocols(false).includes(KAD)]).toEqual([true, true])
+    expect([client.kad.serving, client.node.protocols(false).includes(KAD)]).toEqual([false, false])
+  })
+
+  it('sends later requests over the streams of earlier ones, and closes them when they are idle', () => {
+    const net = new Net(8, 5)
+    const a = net.join({})
+    net.world.run(120_000)
+    const streams = (): number =>
+      a.node.connections().reduce((sum, { streams: all }) => sum + [...all].filter(({ protocol }) => protocol === KAD).length, 0)
+    const opened = (): number =>
+      a.node
+        .connections()
+        .reduce(
+          (sum, connection) =>
+            sum + [...connection.streams].filter((each) => each.protocol === KAD && each.direction === 'outbound').length,
+          0,
+        )
+    expect(streams()).toBe(0)
+    net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8('one'), () => {}, done))
+    const ids = a.node.connections().flatMap((connection) => [...connection.streams].map(({ id }) => id))
+    expect(opened()).toBe(5)
+    net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8('two'), () => {}, done))
+    expect(a.node.connections().flatMap((connection) => [...connection.streams].map(({ id }) => id))).toEqual(ids)
+    net.world.run(KAD_KEEP_STREAM + 1_000)
+    expect(streams()).toBe(0)
+  })
+
+  it('does not dial the dead in each lookup, but after a while again, or from another network', () => {
+    const net = new Net(19, 4)
+    const dead = { id: someContact(prng(7)).peer, addresses: [parseMultiaddr('/ip4/192.0.2.9/tcp/1')] }
+    // One who is alive names it to everybody.
+    net.liar(answering(({ type, key }) => kadMessage(type, key, { closer: [dead] })))
+    const tcp = scriptedTransport(net.world, { '*': { after: 100 } })
+    const kad = kadService({ network: 'any' })
+    const a = net.world.node(() => ({ services: [identifyService(), kad], transports: [tcp] }))
+    a.node.dial({ addresses: [net.first.address] }, () => {})
+    const dialled = (): number => {
+      net.value<readonly KadPeer[]>((done) => kad.closestPeers(utf8('key'), () => {}, done))
+      return tcp.log.filter((line) => line.includes('begins')).length
+    }
+    expect([dialled(), dialled()]).toEqual([1, 1])
+    net.world.run(KAD_GONE)
+    expect([dialled(), dialled()]).toEqual([2, 2])
+    net.world.run(2 * KAD_GONE)
+    expect(dialled()).toBe(2)
+    net.world.run(2 * KAD_GONE)
+    expect([dialled(), dialled()]).toEqual([3, 3])
+    a.node.online()
+    expect([dialled(), dialled()]).toEqual([4, 4])
+  })
+
+  it('counts one dial that failed once, however many lookups waited for it', () => {
+    const net = new Net(22, 4)
+    const dead = { id: someContact(prng(7)).peer, addresses: [parseMultiaddr('/ip4/192.0.2.9/tcp/1')] }
+    net.liar(answering(({ type, key }) => kadMessage(type, key, { closer: [dead] })))
+    const tcp = scriptedTransport(net.world, { '*': { after: 1_000 } })
+    const kad = kadService({ network: 'any' })
+    const a = net.world.node(() => ({ services: [identifyService(), kad], transports: [tcp] }))
+    a.node.dial({ addresses: [net.first.address] }, () => {})
+    let left = 0
+    const lookUp = (text: string): void => {
+      left += 1
+      kad.closestPeers(
+        utf8(text),
+        () => {},
+        () => (left -= 1),
+      )
+    }
+    const begun = (): number => tcp.log.filter((line) => line.includes('begins')).length
+    for (const text of ['one', 'two', 'three', 'four', 'five']) lookUp(text)
+    net.world.run(10_000, () => left === 0)
+    expect([left, begun()]).toEqual([0, 1])
+    net.world.run(KAD_GONE)
+    lookUp('six')
+    net.world.run(10_000, () => left === 0)
+    expect([left, begun()]).toEqual([0, 2])
+  })
+
+  it('stops asking when nobody wants to know any more', () => {
+    const net = new Net(10, 9)
+    const a = net.join({})
+    let called = 0
+    const cancel = a.kad.findProviders(
+      content,
+      () => called++,
+      () => called++,
+    )
+    cancel()
+    net.world.run(60_000)
+    expect(called).toBe(0)
+    expect(
+      codeOf(() =>
+        a.kad.findProviders(
+          new Uint8Array(0),
+          () => {},
+          () => {},
+        ),
+      ),
+    ).toBe('ERR_INVALID_ARGUMENT')
+  })
+
+  it('takes nobody in who says that he speaks the protocol and does not answer', () => {
+    const net = new Net(15, 2)
+    const mute = net.liar(() => {})
+    net.world.run(30_000)
+    expect(net.servers.map(({ kad }) => kad.peers.some(({ peer }) => peer === mute.node.self))).toEqual([false, false])
+    const polite = net.liar(answering(({ type, key }) => kadMessage(type, key)))
+    net.world.run(1_000)
+    expect(net.servers.map(({ kad }) => kad.peers.some(({ peer }) => peer === polite.node.self))).toEqual([true, true])
+  })
+
+  it('in auto mode is served while we are reachable', () => {
+    const net = new Net(11, 3)
+    const a = net.join({ mode: 'auto' })
+    expect([a.kad.serving, net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([false, false])
+    a.kad.reachable(true)
+    net.world.run(5_000)
+    expect([a.node.protocols(false).includes(KAD), net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([true, true])
+    a.kad.reachable(false)
+    net.world.run(5_000)
+    expect([a.node.protocols(false).includes(KAD), net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([false, false])
+  })
+
+  it('of nobody fails after its time, and begins as soon as there is somebody', () => {
+    const net = new Net(12, 0)
+    const lonely = net.join({})
+    expect(net.outcome((done) => lonely.kad.get(utf8('/app/x'), {}, done))).toMatchObject({ ok: false, fault: { code: 'ERR_NO_PEERS' } })
+    const server = net.join({ mode: 'server' })
+    const got = net.outcome((done) => {
+      lonely.kad.get(utf8('/app/x'), {}, done)
+      lonely.node.dial({ addresses: [server.address] }, () => {})
+    }, 10_000)
+    expect(got).toEqual({ ok: true, value: undefined })
+  })
+
+  it('of whom nobody is known tries those it was to begin with again and again', () => {
+    const net = new Net(16, 0)
+    const { world } = net
+    const lonely = net.join({ bootstrap: [{ addresses: [parseMultiaddr('/memory/2')] }] })
+    world.run(KAD_BOOTSTRAP_AGAIN)
+    expect(lonely.kad.peers).toEqual([])
+    const server = net.join({ mode: 'server' })
+    expect(server.address.text).toMatch(/^\/memory\/2\//)
+    world.run(2 * KAD_BOOTSTRAP_AGAIN)
+    expect(lonely.kad.peers.map(({ peer }) => peer)).toEqual([server.node.self])
+    // And when it is gone: the table lets go of it, and takes it in when it is back.
+    expect(lonely.node.tags(server.node.self)).toEqual({ kad: KAD_TAG })
+    server.node.unmount(server.kad.server)
+    world.run(1_000)
+    expect([lonely.kad.peers, lonely.node.tags(server.node.self)]).toEqual([[], {}])
+    server.node.mount(server.kad.server)
+    world.run(1_000)
+    expect(lonely.kad.peers.length).toBe(1)
+  })
+
+  it('runs so many lookups at a time, has some wait, and refuses more; all of them end', () => {
+    const net = new Net(14, 0)
+    const { world } = net
+    const lonely = net.join({})
+    const refused: string[] = []
+    const many = KAD_MAX_LOOKUPS + KAD_MAX_LOOKUPS_WAITING
+    for (let i = 0; i < many + 10; i++) {
+      lonely.kad.get(utf8(`/app/${i}`), {}, (outcome) => refused.push(outcome.ok ? 'ok' : outcome.fault.message))
+    }
+    world.run(1)
+    expect([refused.length, new Set(refused.map((each) => each.split(':')[0]))]).toEqual([
+      10,
+      new Set([`${KAD_MAX_LOOKUPS_WAITING} lookups wait already`]),
+    ])
+    world.run(KAD_LOOKUP_TIMEOUT)
+    expect(refused.length).toBe(many + 10)
+  })
+
+  it('leaves nothing behind when it stops', () => {
+    const net = new Net(13, 5)
+    const a = net.join({})
+    let outcome: Outcome<void> | undefined
+    a.kad.findProviders(
+      content,
+      () => {},
+      (got) => {
+        outcome = got
+      },
+    )
+    a.kad.stop?.()
+    net.world.run(1_000)
+    expect(outcome).toMatchObject({ ok: false, fault: { code: 'ERR_STOPPED' } })
+    net.world.run(KAD_IDLE)
+    expect(a.node.connections().flatMap((connection) => [...connection.streams])).toEqual([])
+  })
+})
