@@ -38,9 +38,13 @@ export function* openEnvelope(envelope: Envelope, use: EnvelopeUse): Conversatio
   return payload
 }
 
-/** Our own peer record, in the form that go and js read. */
-export function* sealPeerRecord(publicKey: PublicKey, record: Omit<PeerRecord, 'peerId'>): Conversation<Uint8Array> {
-  return yield* sealEnvelope(publicKey, peerRecordUse, encodePeerRecord({ ...record, peerId: peerIdFromKey(publicKey) }))
+/** Our own peer record, in the form that go and js read unless told otherwise. */
+export function* sealPeerRecord(
+  publicKey: PublicKey,
+  record: Omit<PeerRecord, 'peerId'>,
+  form: EnvelopeUse = peerRecordUse,
+): Conversation<Uint8Array> {
+  return yield* sealEnvelope(publicKey, form, encodePeerRecord({ ...record, peerId: peerIdFromKey(publicKey) }))
 }
 
 /**

@@ -10,15 +10,16 @@
  */
 
 import { TabmeshError } from '../../../errors.ts'
+import { peerRecordUse } from '../../codec/envelope.ts'
 import { encapsulate, type Multiaddr, peerIdOf, withoutPeerId } from '../../codec/multiaddr.ts'
 import { IDENTIFY_PUSH_BURST, IDENTIFY_PUSH_INTERVAL, IDENTIFY_TIMEOUT, MULTIADDR_MAX_BYTES } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Identified, Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { converse } from '../../wire/conversation.ts'
+import { OwnRecord } from '../../wire/own-record.ts'
 import { listen, push, tell, type Verified } from './conversation.ts'
 import type { Identify } from './messages.ts'
-import { OwnRecord } from './own-record.ts'
 import { IDENTIFY_PUSH, Pushes } from './pushes.ts'
 
 /** https://github.com/libp2p/specs/blob/master/identify/README.md */
@@ -92,7 +93,7 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
     protocols: { [IDENTIFY]: { maxInbound: 2, allowLimited: true }, [IDENTIFY_PUSH]: { maxInbound: 2, allowLimited: true } },
     start(started) {
       net = started
-      ownRecord = new OwnRecord(net)
+      ownRecord = new OwnRecord(net, peerRecordUse)
       pushes = new Pushes(net, (connection, done) => send(connection.openStream([IDENTIFY_PUSH]), push, 'telling what changed', done))
     },
     onConnection(connection) {

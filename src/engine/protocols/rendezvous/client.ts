@@ -10,6 +10,7 @@
 
 import { TabmeshError } from '../../../errors.ts'
 import { utf8Length } from '../../codec/bytes.ts'
+import { routingRecordUse } from '../../codec/envelope.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
 import {
@@ -26,10 +27,10 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Net, Service } from '../../net/service.ts'
 import { converse, type Outcome } from '../../wire/conversation.ts'
+import { OwnRecord } from '../../wire/own-record.ts'
 import { type Answered, askToDiscover, type FoundPeer, tellUnregister } from './conversation.ts'
 import { ask, openTo, refusal } from './desk.ts'
 import { RENDEZVOUS, Status } from './messages.ts'
-import { OwnRecord } from './own-record.ts'
 import { type RegisterOptions, Registration } from './registration.ts'
 import { type Look, Watch, type WatchOptions } from './watch.ts'
 
@@ -133,7 +134,8 @@ export const rendezvousClient = ({ learn = () => {} }: RendezvousClientOptions =
     protocols: {},
     start(started) {
       net = started
-      own = new OwnRecord(net)
+      // In the form of RFC 0003: rust's server and its clients read no other, and one record of another makes such a client drop the whole answer.
+      own = new OwnRecord(net, routingRecordUse)
     },
     onConnection(connection: Connection) {
       for (const each of concerned(connection.remotePeer)) each.connected(connection)

@@ -20,10 +20,10 @@ import type { Cancel } from '../../host.ts'
 import { RENDEZVOUS_RENEW, RENDEZVOUS_RENEW_MIN, RENDEZVOUS_SETTLE } from '../../limits.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
+import type { OwnRecord } from '../../wire/own-record.ts'
 import { askToRegister, readTtl } from './conversation.ts'
 import { ask, refusal, spread, waitAfter } from './desk.ts'
 import { type RegisterAnswer, Status } from './messages.ts'
-import type { OwnRecord } from './own-record.ts'
 
 export type RegistrationState =
   /** There is nothing to tell yet, for nobody could dial us; or the user has hung up on the server. */
@@ -131,7 +131,7 @@ export class Registration {
 
   #ask(): void {
     const { addresses } = this.#own
-    if (addresses === '') return this.#become({ t: 'waiting' })
+    if (addresses === '') return this.#wait()
     let wanted = true
     this.#giveUp = () => {
       wanted = false
@@ -139,6 +139,7 @@ export class Registration {
     this.#become({ t: 'asking' })
     this.#own.ask((record) => {
       if (!wanted) return
+      if (record === undefined && this.#own.addresses === '') return this.#wait()
       if (record === undefined) return this.#failed(new TabmeshError('ERR_INVALID_KEY', 'our own record could not be signed'))
       const talk = () => askToRegister(this.namespace, record, this.#ttl)
       this.#giveUp = ask(this.#net, this.at, talk, (outcome, connection) => {
@@ -147,6 +148,13 @@ export class Registration {
         this.#answered(outcome.value)
       })
     })
+  }
+
+  /** For addresses. */
+  #wait(): void {
+    this.#giveUp = undefined
+    this.#again = false
+    this.#become({ t: 'waiting' })
   }
 
   #answered(answer: RegisterAnswer): void {

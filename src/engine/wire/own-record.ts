@@ -1,32 +1,41 @@
 /**
- * Our signed peer record as rendezvous carries it: in the form of RFC 0003, since rust's server and its clients read no other, and one record of
- * another form makes such a client drop the whole answer it is in.
+ * Our signed peer record: sealed once for each change of our addresses, for whoever asks.
  *
  *   none ── ask ──▶ signing ──▶ sealed ── addresses change ──▶ none     who asks meanwhile waits for the one signature
  *
- * Bounds: one signature at a time; addresses of IDENTIFY_MAX_RECORD bytes, the first of the list: the same that identify tells, since the
- * newer of both records counts for who hears both.
+ * One is kept for each form (codec/envelope.ts). Bounds: one signature at a time; addresses of IDENTIFY_MAX_RECORD bytes, the first of the list, so that
+ * it fits an identify message, in either form: the newer of both records counts for who hears both.
  */
 
-import { encodePeerRecord, routingRecordUse } from '../../codec/envelope.ts'
-import type { Multiaddr } from '../../codec/multiaddr.ts'
-import { IDENTIFY_MAX_RECORD } from '../../limits.ts'
-import type { Net } from '../../net/service.ts'
-import { sealEnvelope } from '../../wire/signed-envelope.ts'
+import type { EnvelopeUse } from '../codec/envelope.ts'
+import type { PublicKey } from '../codec/keys.ts'
+import type { Multiaddr } from '../codec/multiaddr.ts'
+import type { Host } from '../host.ts'
+import { IDENTIFY_MAX_RECORD } from '../limits.ts'
+import { sealPeerRecord } from './signed-envelope.ts'
 
 /** Tags and lengths around an address in a record. */
 const AROUND = 6
 
+/** Whose record it is: of a `Net`, what this takes. */
+interface Self {
+  readonly host: Pick<Host, 'date' | 'sign'>
+  readonly publicKey: PublicKey
+  readonly addresses: readonly Multiaddr[]
+}
+
 export class OwnRecord {
-  readonly #net: Net
+  readonly #self: Self
+  readonly #form: EnvelopeUse
   #sealed: { readonly addresses: string; readonly envelope: Uint8Array } | undefined
   /** Set while a signature is waited for. */
   #waiting: ((envelope: Uint8Array | undefined) => void)[] | undefined
   /** The number of our last record: the next one is higher, whatever the clock says. */
   #lastSeq = 0
 
-  constructor(net: Net) {
-    this.#net = net
+  constructor(self: Self, form: EnvelopeUse) {
+    this.#self = self
+    this.#form = form
   }
 
   /** The addresses that a record would have now, in one text; empty where there are none. */
@@ -34,9 +43,10 @@ export class OwnRecord {
     return textOf(this.#addresses())
   }
 
-  /** Calls back with the record of our present addresses; with undefined where it can't be signed. */
+  /** Calls back with the record of our present addresses; with undefined where we have none or it can't be signed. */
   ask(use: (envelope: Uint8Array | undefined) => void): void {
     const addresses = this.#addresses()
+    if (addresses.length === 0) return use(undefined)
     if (this.#sealed?.addresses === textOf(addresses)) return use(this.#sealed.envelope)
     if (this.#waiting !== undefined) {
       this.#waiting.push(use)
@@ -47,10 +57,9 @@ export class OwnRecord {
   }
 
   #seal(addresses: readonly Multiaddr[]): void {
-    const { host, publicKey, self } = this.#net
+    const { host, publicKey } = this.#self
     this.#lastSeq = Math.max(Math.floor(host.date()), this.#lastSeq + 1)
-    const payload = encodePeerRecord({ peerId: self, seq: BigInt(this.#lastSeq), addresses })
-    const seal = sealEnvelope(publicKey, routingRecordUse, payload)
+    const seal = sealPeerRecord(publicKey, { seq: BigInt(this.#lastSeq), addresses }, this.#form)
     const first = seal.next()
     if (first.done === true || first.value.t !== 'sign') return this.#fail()
     host.sign(first.value.bytes, (signature) => {
@@ -74,7 +83,7 @@ export class OwnRecord {
 
   #addresses(): readonly Multiaddr[] {
     let room = IDENTIFY_MAX_RECORD
-    const all = this.#net.addresses
+    const all = this.#self.addresses
     const end = all.findIndex(({ bytes }) => {
       room -= bytes.length + AROUND
       return room < 0
