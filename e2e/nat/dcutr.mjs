@@ -5,8 +5,8 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { startPeerProcess } from '../peers/go/process.mjs'
 import { ensureGoPeer } from '../peers/go/setup.mjs'
+import { startPeerProcess } from '../peers/process.mjs'
 import { startRelay } from './clients.mjs'
 import { missing, openLab } from './lab.mjs'
 

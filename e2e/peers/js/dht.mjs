@@ -11,6 +11,7 @@ import { createIPNSRecord, marshalIPNSRecord, multihashToIPNSRoutingKey } from '
 import { ipnsSelector } from 'ipns/selector'
 import { ipnsValidator } from 'ipns/validator'
 import { CID } from 'multiformats/cid'
+import { fromBase64, toBase64 } from '../base64.mjs'
 
 export const KAD = '/ipfs/kad/1.0.0'
 /** The first look for peers near itself, which all commands wait for: its default is a second after the start. */
@@ -46,9 +47,6 @@ const found = ({ id, multiaddrs }) => ({
   peerId: id.toString(),
   addresses: [...new Set(multiaddrs.map((each) => (each.toString().endsWith(`/p2p/${id}`) ? each.toString() : `${each}/p2p/${id}`)))],
 })
-
-const fromBase64 = (text) => new Uint8Array(Buffer.from(text, 'base64'))
-const toBase64 = (bytes) => Buffer.from(bytes).toString('base64')
 
 /** Runs a query to its end; returns what `take` makes of its events, and stops early with what is not undefined. */
 async function query(events, take) {
@@ -94,25 +92,25 @@ export const dhtCommands = (node, privateKey) => {
       }
       return found(peer)
     },
-    async put({ key, data }, signal) {
+    async put({ rawKey, data }, signal) {
       let stored = 0
-      await query(dht.put(fromBase64(key), fromBase64(data), { signal }), ({ name, messageName }) => {
+      await query(dht.put(fromBase64(rawKey), fromBase64(data), { signal }), ({ name, messageName }) => {
         stored += Number(name === 'PEER_RESPONSE' && messageName === 'PUT_VALUE')
       })
       if (stored === 0) {
         throw new Error('no peer took the value')
       }
     },
-    async get({ key }, signal) {
-      const value = await query(dht.get(fromBase64(key), { signal }), ({ name, value }) => (name === 'VALUE' ? value : undefined))
+    async get({ rawKey }, signal) {
+      const value = await query(dht.get(fromBase64(rawKey), { signal }), ({ name, value }) => (name === 'VALUE' ? value : undefined))
       if (value === undefined) {
         throw new Error('kad has no value')
       }
       return toBase64(value)
     },
-    async closestPeers({ key }, signal) {
+    async closestPeers({ rawKey }, signal) {
       const all = new Set()
-      await query(dht.getClosestPeers(fromBase64(key), { signal }), ({ name, peer }) => {
+      await query(dht.getClosestPeers(fromBase64(rawKey), { signal }), ({ name, peer }) => {
         if (name === 'FINAL_PEER') {
           all.add(peer.id.toString())
         }

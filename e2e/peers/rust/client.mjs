@@ -1,10 +1,9 @@
 // Starts a rust-libp2p peer as a child process and talks to it. It is a rendezvous client and server, and speaks gossipsub, over TCP and WebSocket,
 // with Noise and yamux.
 
-import { startPeerProcess } from '../go/process.mjs'
+import { startPeerProcess } from '../process.mjs'
+import { pubsubClient } from '../pubsub-client.mjs'
 import { ensureRustPeer } from './setup.mjs'
-
-const READY_TIMEOUT = 30_000
 
 /**
  * @typedef {{ listen?: ('tcp' | 'ws')[], minTtl?: number, pubsub?: { messageId?: 'go' | 'rust' } }} RustPeerOptions
@@ -13,7 +12,7 @@ const READY_TIMEOUT = 30_000
  *
  * @typedef {{ peerId: string, namespace: string, ttl: number, addresses: string[] }} RustRegistration
  *
- * @typedef {{
+ * @typedef {import('../pubsub-client.mjs').PubsubClient & {
  *   peerId: string,
  *   addresses: string[],
  *   pid: number,
@@ -23,19 +22,11 @@ const READY_TIMEOUT = 30_000
  *   unregister: (point: string, namespace: string) => Promise<null>,
  *   discover: (point: string, options?: { namespace?: string, limit?: number, cookie?: string }) =>
  *     Promise<{ registrations: RustRegistration[], cookie: string }>,
- *   join: (topic: string) => Promise<null>,
- *   leave: (topic: string) => Promise<null>,
- *   publish: (topic: string, data: Uint8Array) => Promise<null>,
- *   messages: (topic: string, options?: { count?: number, timeout?: number }) => Promise<import('../js/client.mjs').GossipMessage[]>,
- *   subscribers: (topic: string) => Promise<string[]>,
- *   mesh: (topic: string) => Promise<string[]>,
- *   burst: (topic: string, options: { count: number, bytes: number, rate: number, timeout?: number }) => Promise<number>,
- *   tally: (topic: string) => Promise<import('../js/series.mjs').Tally>,
  *   served: () => Promise<{ registered?: RustRegistration, unregistered?: string, namespace?: string, refused?: string, error?: string }[]>,
  *   stop: () => Promise<void>,
  * }} RustPeer
  * Points are peer ids of peers that it is connected to; a refusal rejects with its name, such as `InvalidTtl`. Cookies are hex. `served` is what
- * its server has heard. `join` to `tally` are those of the other peers (../go/client.mjs).
+ * its server has heard.
  */
 
 const places = { tcp: '/ip4/127.0.0.1/tcp/0', ws: '/ip4/127.0.0.1/tcp/0/ws' }
@@ -50,7 +41,7 @@ export async function spawnRustPeer({ listen = ['tcp'], minTtl, pubsub } = {}) {
     'rust-libp2p peer',
     binary,
     [JSON.stringify({ listen: listen.map((name) => places[name]), minTtl, pubsub })],
-    { cwd: dir, env: process.env, readyTimeout: READY_TIMEOUT, wholeStderr: false },
+    { cwd: dir, env: process.env },
   )
   return {
     peerId: ready.peerId,
@@ -62,25 +53,7 @@ export async function spawnRustPeer({ listen = ['tcp'], minTtl, pubsub } = {}) {
     unregister: (target, namespace) => command('unregister', { target, namespace }),
     discover: (target, options) => command('discover', { target, ...options }),
     served: () => command('served'),
-    join: (topic) => command('join', { topic }),
-    leave: (topic) => command('leave', { topic }),
-    publish: (topic, data) => command('publish', { topic, data: Buffer.from(data).toString('base64') }),
-    async messages(topic, { count, timeout } = {}) {
-      const all = await command('messages', { topic, count }, timeout)
-      return all.map((/** @type {any} */ one) => ({
-        ...one,
-        seqno: fromBase64(one.seqno),
-        data: fromBase64(one.data),
-        id: fromBase64(one.id),
-      }))
-    },
-    subscribers: (topic) => command('subscribers', { topic }),
-    mesh: (topic) => command('mesh', { topic }),
-    burst: (topic, { timeout, ...args }) => command('burst', { topic, ...args }, timeout),
-    tally: (topic) => command('tally', { topic }),
+    ...pubsubClient(command),
     stop,
   }
 }
-
-/** @param {string} text */
-const fromBase64 = (text) => new Uint8Array(Buffer.from(text, 'base64'))

@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
+const READY_TIMEOUT = 30_000
 const COMMAND_TIMEOUT = 60_000
 const STOP_TIMEOUT = 5000
 /** What is kept of the child's stderr for the message of an error. */
@@ -12,6 +13,8 @@ const STDERR_KEPT = 64 * 1024
 const READY = 0
 
 /**
+ * @typedef {{ timeout?: number }} CommandOptions milliseconds
+ *
  * @typedef {{
  *   ready: any,
  *   pid: number,
@@ -27,10 +30,10 @@ const READY = 0
  * @param {string} name what it is called in errors
  * @param {string} program
  * @param {string[]} args
- * @param {{ cwd: string, env: NodeJS.ProcessEnv, readyTimeout: number, wholeStderr: boolean }} options
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, readyTimeout?: number | undefined, wholeStderr?: boolean }} options
  * @returns {Promise<PeerProcess>} once it is ready
  */
-export async function startPeerProcess(name, program, args, { cwd, env, readyTimeout, wholeStderr }) {
+export async function startPeerProcess(name, program, args, { cwd, env, readyTimeout = READY_TIMEOUT, wholeStderr = false }) {
   const child = spawn(program, args, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
@@ -75,7 +78,7 @@ export async function startPeerProcess(name, program, args, { cwd, env, readyTim
     if (error === undefined) {
       waiting.resolve(id === READY ? rest : result)
     } else {
-      waiting.reject(Object.assign(new Error(error.message), { name: error.name }))
+      waiting.reject(revive(error))
     }
   })
 
@@ -130,4 +133,15 @@ export async function startPeerProcess(name, program, args, { cwd, env, readyTim
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
   }
+}
+
+/**
+ * @param {{ name: string, message: string, errors?: any[] }} error
+ * @returns {Error}
+ */
+function revive({ name, message, errors }) {
+  const detail = errors?.map((one) => `\n  ${one.name}: ${one.message}`).join('') ?? ''
+  const err = errors === undefined ? new Error(message) : new AggregateError(errors.map(revive), `${message}${detail}`)
+  err.name = name
+  return err
 }
