@@ -67,6 +67,7 @@ const areas = [
       node: true,
     },
   ],
+  [/^src\/testing\//, { name: 'src/testing', floor: 12, packages: ['vitest'] }],
   [/^examples\//, { name: 'examples', floor: 12, packages: ['tabmesh'] }],
   [/^e2e\//, { name: 'e2e', floor: 12, packages: ['tabmesh', 'playwright'], node: true }],
 ]

@@ -1,94 +1,14 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { FETCH_LOOKUP_TIMEOUT, FETCH_MAX_DATA, FETCH_MAX_KEY, GATER_TIMEOUT } from './engine/limits.ts'
 import { FETCH } from './engine/protocols/fetch/service.ts'
-import { identifyService } from './engine/protocols/identify/service.ts'
 import { PERF } from './engine/protocols/perf/service.ts'
-import { pingService } from './engine/protocols/ping/service.ts'
-import { World } from './engine/testing/world.ts'
 import type { TabmeshError } from './errors.ts'
-import { Peer } from './peer.ts'
-import { serveEngine } from './port/engine-port.ts'
+import type { Peer } from './peer.ts'
 import { gatesOf } from './port/gates.ts'
-import type { EngineOptions } from './port/messages.ts'
+import { Lab } from './testing/lab.ts'
 import type { Gater } from './types.ts'
 
-const options: EngineOptions = {
-  name: 'test',
-  identity: 'ephemeral',
-  relays: [],
-  reservations: undefined,
-  bootstrap: [],
-  listen: undefined,
-  transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
-  encryption: ['noise'],
-  mplex: false,
-  preSharedKey: undefined,
-  perf: false,
-  dht: undefined,
-  delegatedRouting: [],
-  pubsub: false,
-  connections: {},
-  gates: [],
-  secureOnly: false,
-  near: true,
-  dnsOverHttps: undefined,
-}
-
-const ports: MessagePort[] = []
-afterEach(() => {
-  for (const port of ports.splice(0)) port.close()
-})
-
-/** Peers whose engines share one world; its time passes while they wait for something. */
-class Lab {
-  readonly world = new World(1, 1)
-
-  /** Runs the world until `promise` has settled. */
-  async wait<T>(promise: Promise<T>): Promise<T> {
-    let over = false
-    const done = promise.finally(() => {
-      over = true
-    })
-    done.catch(() => {})
-    while (!over) {
-      this.world.run(50)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    return done
-  }
-
-  codeOf(promise: Promise<unknown>): Promise<string> {
-    return this.wait(
-      promise.then(
-        () => 'ok',
-        (error: TabmeshError) => error.code,
-      ),
-    )
-  }
-
-  async peer(change: Partial<EngineOptions> = {}, gater?: Gater): Promise<{ peer: Peer; address: string }> {
-    const [control, events, rtc] = [new MessageChannel(), new MessageChannel(), new MessageChannel()]
-    ports.push(control.port1, control.port2, events.port1, events.port2, rtc.port1, rtc.port2)
-    let address = ''
-    serveEngine({ control: control.port2, events: events.port2, rtc: rtc.port2 }, async (_options, _rtc, onEvent, gates) => {
-      const ping = pingService()
-      const made = this.world.node(() => ({ services: [identifyService(), ping], gater: gates }))
-      const { node } = made
-      address = made.address.text
-      // The world's node is started already; the port starts what it is given.
-      ;(node as unknown as { start: () => void }).start = () => {}
-      const emit = node.emit.bind(node)
-      ;(node as unknown as { emit: typeof emit }).emit = (event) => {
-        emit(event)
-        onEvent(event)
-      }
-      return { node, ping: ping.ping, warnings: [], close: () => {} }
-    })
-    const engine = { control: control.port1, events: events.port1, onDeath: () => {}, end: () => {} }
-    const peer = await this.wait(Peer.start(engine, { ...options, gates: gatesOf(gater), ...change }, { log: () => {}, gater }))
-    return { peer, address }
-  }
-}
+const gated = (lab: Lab, gater: Gater): Promise<{ peer: Peer; address: string }> => lab.peer({ gates: gatesOf(gater) }, { gater })
 
 describe('a gater', () => {
   const errorsOf = ({ peer }: { peer: Peer }): TabmeshError[] => {
@@ -106,7 +26,7 @@ describe('a gater', () => {
       secured: (about) => heard.push([who, 'secured', about]) > 0,
       upgraded: (about) => new Promise((resolve) => setImmediate(() => resolve(heard.push([who, 'upgraded', about]) > 0))),
     })
-    const [a, b] = [await lab.peer({}, spy('a')), await lab.peer({}, spy('b'))]
+    const [a, b] = [await gated(lab, spy('a')), await gated(lab, spy('b'))]
     const opened = new Promise((resolve) => b.peer.addEventListener('connection:open', resolve, { once: true }))
     expect(await lab.wait(a.peer.dial(b.address))).toMatchObject({ remotePeer: b.peer.id })
     await lab.wait(opened)
@@ -132,7 +52,7 @@ describe('a gater', () => {
     for (const hook of ['dial', 'secured', 'upgraded'] as const) {
       const lab = new Lab()
       const [stranger, friend] = [await lab.peer(), await lab.peer()]
-      const a = await lab.peer({}, { [hook]: ({ remotePeer }: { remotePeer: string }) => remotePeer !== stranger.peer.id })
+      const a = await gated(lab, { [hook]: ({ remotePeer }: { remotePeer: string }) => remotePeer !== stranger.peer.id })
       const error = await lab.wait(a.peer.dial(stranger.address).catch((why: TabmeshError) => why))
       expect(error).toMatchObject({ code: 'ERR_DIAL_FAILED', errors: [{ code: 'ERR_GATED' }] })
       expect(await lab.codeOf(a.peer.dial(friend.address))).toBe('ok')
@@ -140,7 +60,7 @@ describe('a gater', () => {
     for (const hook of ['accept', 'secured', 'upgraded'] as const) {
       const lab = new Lab()
       let open = false
-      const b = await lab.peer({}, { [hook]: () => open })
+      const b = await gated(lab, { [hook]: () => open })
       const met: string[] = []
       b.peer.addEventListener('connection:open', ({ detail }) => met.push(detail.remotePeer))
       const [a, later] = [await lab.peer(), await lab.peer()]
@@ -164,7 +84,7 @@ describe('a gater', () => {
       () => Promise.reject(broken),
     ]) {
       const lab = new Lab()
-      const a = await lab.peer({}, { dial })
+      const a = await gated(lab, { dial })
       const errors = errorsOf(a)
       const b = await lab.peer()
       expect(await lab.codeOf(a.peer.dial(b.address))).toBe('ERR_DIAL_FAILED')
@@ -176,7 +96,7 @@ describe('a gater', () => {
   it('that never answers refuses at the deadline, and a late answer changes nothing', async () => {
     const lab = new Lab()
     const answers: ((allowed: boolean) => void)[] = []
-    const a = await lab.peer({}, { dial: () => new Promise((resolve) => answers.push(resolve)) })
+    const a = await gated(lab, { dial: () => new Promise((resolve) => answers.push(resolve)) })
     const b = await lab.peer()
     const began = lab.world.now
     const error = await lab.wait(a.peer.dial(b.address).catch((why: TabmeshError) => why))
@@ -196,7 +116,7 @@ describe('a gater', () => {
   it('is asked nothing where it has no hook; a peer without one sends no message', async () => {
     const lab = new Lab()
     const asked: string[] = []
-    const [a, b] = [await lab.peer({}, { accept: () => asked.push('a') > 0 }), await lab.peer()]
+    const [a, b] = [await gated(lab, { accept: () => asked.push('a') > 0 }), await lab.peer()]
     const posted: unknown[] = []
     const { postMessage } = MessagePort.prototype
     MessagePort.prototype.postMessage = function (this: MessagePort, message: unknown, ...rest: never[]) {

@@ -1,35 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { GOSSIP_MAX_DATA, GOSSIP_MAX_TOPIC, PUBSUB_MAX_WAITING } from './engine/limits.ts'
-import { identifyService } from './engine/protocols/identify/service.ts'
-import { pingService } from './engine/protocols/ping/service.ts'
-import { World } from './engine/testing/world.ts'
 import { TabmeshError } from './errors.ts'
-import { Peer } from './peer.ts'
-import { serveEngine } from './port/engine-port.ts'
-import type { EngineOptions } from './port/messages.ts'
+import type { Peer } from './peer.ts'
 import { messageIdOf, pubsubSettings } from './pubsub.ts'
+import { Lab } from './testing/lab.ts'
 import type { GossipsubOptions, PubsubMessage } from './types.ts'
-
-const options: Omit<EngineOptions, 'pubsub'> = {
-  name: 'test',
-  identity: 'ephemeral',
-  relays: [],
-  reservations: undefined,
-  bootstrap: [],
-  listen: undefined,
-  transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
-  encryption: ['noise'],
-  mplex: false,
-  preSharedKey: undefined,
-  perf: false,
-  dht: undefined,
-  delegatedRouting: [],
-  connections: {},
-  gates: [],
-  secureOnly: false,
-  near: true,
-  dnsOverHttps: undefined,
-}
 
 interface Member {
   readonly peer: Peer
@@ -38,97 +13,30 @@ interface Member {
   readonly errors: TabmeshError[]
 }
 
-const ports: MessagePort[] = []
-const peers: Peer[] = []
-afterEach(() => {
-  for (const { pubsub } of peers.splice(0)) pubsub.end(new TabmeshError('ERR_STOPPED', 'the test is over'))
-  for (const port of ports.splice(0)) port.close()
-})
+const member = async (lab: Lab, pubsub: GossipsubOptions | false = {}): Promise<Member> => {
+  const emitSelf = pubsub !== false && pubsub.emitSelf
+  const { peer, address } = await lab.peer({ pubsub: pubsubSettings(pubsub) }, { messageId: messageIdOf(pubsub), emitSelf })
+  const heard: PubsubMessage[] = []
+  const errors: TabmeshError[] = []
+  peer.pubsub.addEventListener('message', ({ detail }) => heard.push(detail))
+  peer.addEventListener('error', ({ detail }) => errors.push(detail))
+  return { peer, address, heard, errors }
+}
 
-/** Peers whose engines share one world; its time passes while they wait for something. */
-class Lab {
-  readonly world = new World(1, 1)
-
-  async wait<T>(promise: Promise<T>): Promise<T> {
-    let over = false
-    const done = promise.finally(() => {
-      over = true
-    })
-    done.catch(() => {})
-    while (!over) await this.pass(20)
-    return done
+/** Each dials the one before, and all are in the topic. */
+const line = async (lab: Lab, count: number, pubsub: GossipsubOptions = {}, topic = 'news'): Promise<Member[]> => {
+  const members: Member[] = []
+  for (let i = 0; i < count; i++) {
+    const made = await member(lab, pubsub)
+    await lab.wait(made.peer.pubsub.subscribe(topic))
+    const before = members.at(-1)
+    if (before !== undefined) await lab.wait(made.peer.dial(before.address))
+    members.push(made)
   }
-
-  async pass(ms: number): Promise<void> {
-    this.world.run(ms)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-
-  async until(holds: () => boolean): Promise<void> {
-    for (let i = 0; !holds(); i++) {
-      if (i > 5_000) throw new Error('it never came')
-      await this.pass(20)
-    }
-  }
-
-  codeOf(promise: Promise<unknown>): Promise<string> {
-    return this.wait(
-      promise.then(
-        () => 'ok',
-        (error: unknown) => (error instanceof TabmeshError ? error.code : String(error)),
-      ),
-    )
-  }
-
-  async peer(pubsub: GossipsubOptions | false = {}): Promise<Member> {
-    const [control, events, rtc] = [new MessageChannel(), new MessageChannel(), new MessageChannel()]
-    ports.push(control.port1, control.port2, events.port1, events.port2, rtc.port1, rtc.port2)
-    let address = ''
-    serveEngine(
-      { control: control.port2, events: events.port2, rtc: rtc.port2 },
-      async (_options, _rtc, onEvent) => {
-        const ping = pingService()
-        const made = this.world.node(() => ({ services: [identifyService({ agent: 'tabmesh/1' }), ping] }))
-        const { node } = made
-        address = made.address.text
-        // The world's node is started already; the port starts what it is given.
-        ;(node as unknown as { start: () => void }).start = () => {}
-        const emit = node.emit.bind(node)
-        ;(node as unknown as { emit: typeof emit }).emit = (event) => {
-          emit(event)
-          onEvent(event)
-        }
-        return { node, ping: ping.ping, warnings: [], close: () => {} }
-      },
-      { messageId: messageIdOf(pubsub) },
-    )
-    const engine = { control: control.port1, events: events.port1, onDeath: () => {}, end: () => {} }
-    const emitSelf = pubsub !== false && pubsub.emitSelf
-    const started = Peer.start(engine, { ...options, pubsub: pubsubSettings(pubsub) }, { log: () => {}, emitSelf })
-    const peer = await this.wait(started)
-    peers.push(peer)
-    const heard: PubsubMessage[] = []
-    const errors: TabmeshError[] = []
-    peer.pubsub.addEventListener('message', ({ detail }) => heard.push(detail))
-    peer.addEventListener('error', ({ detail }) => errors.push(detail))
-    return { peer, address, heard, errors }
-  }
-
-  /** Each dials the one before, and all are in the topic. */
-  async line(count: number, pubsub: GossipsubOptions = {}, topic = 'news'): Promise<Member[]> {
-    const members: Member[] = []
-    for (let i = 0; i < count; i++) {
-      const member = await this.peer(pubsub)
-      await this.wait(member.peer.pubsub.subscribe(topic))
-      const before = members.at(-1)
-      if (before !== undefined) await this.wait(member.peer.dial(before.address))
-      members.push(member)
-    }
-    await this.until(() => members.every(({ peer }, i) => peer.pubsub.subscribers(topic).length === neighbours(i, count)))
-    // A heartbeat or two, until meshes are made.
-    for (let i = 0; i < 150; i++) await this.pass(20)
-    return members
-  }
+  await lab.until(() => members.every(({ peer }, i) => peer.pubsub.subscribers(topic).length === neighbours(i, count)))
+  // A heartbeat or two, until meshes are made.
+  for (let i = 0; i < 150; i++) await lab.pass(20)
+  return members
 }
 
 const neighbours = (i: number, count: number): number => (i === 0 || i === count - 1 ? Math.min(1, count - 1) : 2)
@@ -137,7 +45,7 @@ const texts = ({ heard }: Member): string[] => heard.map((message) => message.te
 describe('a topic', () => {
   it('is heard by those who are in it, with all that there is to know', async () => {
     const lab = new Lab()
-    const [a, b, c] = (await lab.line(3)) as [Member, Member, Member]
+    const [a, b, c] = (await line(lab, 3)) as [Member, Member, Member]
     expect([a.peer.pubsub.topics, a.peer.pubsub.subscribers('news'), a.peer.pubsub.subscribers('other')]).toEqual([
       ['news'],
       [b.peer.id],
@@ -154,7 +62,7 @@ describe('a topic', () => {
 
   it('takes bytes, and leaves the caller its own', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2)) as [Member, Member]
+    const [a, b] = (await line(lab, 2)) as [Member, Member]
     const bytes = Uint8Array.of(1, 2, 3)
     const published = a.peer.pubsub.publish('news', bytes)
     bytes.fill(9)
@@ -167,7 +75,7 @@ describe('a topic', () => {
 
   it('that was left is heard no more, and its peers know', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2)) as [Member, Member]
+    const [a, b] = (await line(lab, 2)) as [Member, Member]
     const changes: unknown[] = []
     a.peer.pubsub.addEventListener('subscription:change', ({ detail }) => changes.push(detail))
     await lab.wait(b.peer.pubsub.unsubscribe('news'))
@@ -185,7 +93,7 @@ describe('a topic', () => {
 
   it('need not be joined to publish to it', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2)) as [Member, Member]
+    const [a, b] = (await line(lab, 2)) as [Member, Member]
     await lab.wait(b.peer.pubsub.subscribe('other'))
     await lab.until(() => a.peer.pubsub.subscribers('other').length === 1)
     expect(await lab.wait(a.peer.pubsub.publish('other', 'hi'))).toMatchObject({ peers: 1 })
@@ -196,7 +104,7 @@ describe('a topic', () => {
   it('carries 5,000 messages published in one task, in order, whole and once', async () => {
     const lab = new Lab()
     // Unsigned: signatures in script take their time.
-    const members = (await lab.line(3, { signing: 'StrictNoSign' })) as [Member, Member, Member]
+    const members = (await line(lab, 3, { signing: 'StrictNoSign' })) as [Member, Member, Member]
     const all = Array.from({ length: 5_000 }, (_, i) => `${i}`)
     const results = await lab.wait(Promise.all(all.map((text) => members[0].peer.pubsub.publish('news', text))))
     expect(new Set(results.map(({ id }) => id)).size).toBe(all.length)
@@ -208,7 +116,7 @@ describe('a topic', () => {
 
   it('is told to who published, where he wants that', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2, { emitSelf: true })) as [Member, Member]
+    const [a, b] = (await line(lab, 2, { emitSelf: true })) as [Member, Member]
     const { id } = await lab.wait(a.peer.pubsub.publish('news', 'x'))
     await lab.wait(a.peer.pubsub.publish('other', 'not joined'))
     await lab.until(() => b.heard.length > 0)
@@ -219,7 +127,7 @@ describe('a topic', () => {
 describe('a validator', () => {
   it('decides what is told and passed on, at once or later; what fails is ignored and reported', async () => {
     const lab = new Lab()
-    const [a, b, c] = (await lab.line(3)) as [Member, Member, Member]
+    const [a, b, c] = (await line(lab, 3)) as [Member, Member, Member]
     const asked: string[] = []
     await lab.wait(
       b.peer.pubsub.subscribe('news', {
@@ -261,7 +169,7 @@ describe('a validator', () => {
 
   it('that never answers: its message is ignored after a while, and nothing else waits for it', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2)) as [Member, Member]
+    const [a, b] = (await line(lab, 2)) as [Member, Member]
     const validate = (message: PubsubMessage): Promise<'accept'> | 'accept' =>
       message.text() === 'never' ? new Promise(() => {}) : 'accept'
     await lab.wait(b.peer.pubsub.subscribe('news', { validate }))
@@ -277,7 +185,7 @@ describe('a validator', () => {
 describe('what makes no sense is refused', () => {
   it('in calls', async () => {
     const lab = new Lab()
-    const { peer } = await lab.peer()
+    const { peer } = await member(lab)
     const { pubsub } = peer
     const long = 'x'.repeat(GOSSIP_MAX_TOPIC + 1)
     expect(await lab.codeOf(pubsub.subscribe(long))).toBe('ERR_INVALID_ARGUMENT')
@@ -300,12 +208,12 @@ describe('what makes no sense is refused', () => {
     ['direct', { direct: ['/ip4/127.0.0.1/tcp/1'] }],
   ])('in options: %s', async (_name, given) => {
     const lab = new Lab()
-    expect(await lab.codeOf(lab.peer(given))).toBe('ERR_INVALID_ARGUMENT')
+    expect(await lab.codeOf(member(lab, given))).toBe('ERR_INVALID_ARGUMENT')
   })
 
   it('when pubsub is off', async () => {
     const lab = new Lab()
-    const { peer } = await lab.peer(false)
+    const { peer } = await member(lab, false)
     expect(peer.protocols.filter((name) => /meshsub|floodsub/.test(name))).toEqual([])
     expect(await lab.codeOf(peer.pubsub.subscribe('x'))).toBe('ERR_UNSUPPORTED')
     expect(await lab.codeOf(peer.pubsub.publish('x', 'y'))).toBe('ERR_UNSUPPORTED')
@@ -315,7 +223,7 @@ describe('what makes no sense is refused', () => {
 
   it('when the peer is stopped; what waits rejects', async () => {
     const lab = new Lab()
-    const { peer } = await lab.peer()
+    const { peer } = await member(lab)
     const waiting = peer.pubsub.publish('x', 'y')
     // Nobody need mind.
     void peer.pubsub.publish('x', 'z')
@@ -329,7 +237,7 @@ describe('what makes no sense is refused', () => {
 
   it('without signatures, what was said before', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2, { signing: 'StrictNoSign' })) as [Member, Member]
+    const [a, b] = (await line(lab, 2, { signing: 'StrictNoSign' })) as [Member, Member]
     expect(await lab.codeOf(a.peer.pubsub.publish('news', 'ping'))).toBe('ok')
     expect(await lab.codeOf(a.peer.pubsub.publish('news', 'ping'))).toBe('ERR_DUPLICATE_MESSAGE')
     await lab.until(() => b.heard.length > 0)
@@ -338,7 +246,7 @@ describe('what makes no sense is refused', () => {
 
   it('when too much waits to be published', async () => {
     const lab = new Lab()
-    const { peer } = await lab.peer()
+    const { peer } = await member(lab)
     const data = new Uint8Array(GOSSIP_MAX_DATA)
     const all = Array.from({ length: Math.ceil(PUBSUB_MAX_WAITING / GOSSIP_MAX_DATA) + 10 }, () => peer.pubsub.publish('x', data))
     const codes = all.map((each) => lab.codeOf(each))
@@ -356,7 +264,7 @@ describe('message ids', () => {
     ['content', 32],
   ])('of the form of %s', async (messageId, bytes) => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2, { messageId })) as [Member, Member]
+    const [a, b] = (await line(lab, 2, { messageId })) as [Member, Member]
     const { id } = await lab.wait(a.peer.pubsub.publish('news', 'x'))
     await lab.until(() => b.heard.length > 0)
     expect([b.heard[0]?.id, id.length / 2]).toEqual([id, bytes])
@@ -364,7 +272,7 @@ describe('message ids', () => {
 
   it('of the form of rust: the author’s peer id and the number in decimals', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2, { messageId: 'rust' })) as [Member, Member]
+    const [a, b] = (await line(lab, 2, { messageId: 'rust' })) as [Member, Member]
     await lab.wait(a.peer.pubsub.publish('news', 'x'))
     await lab.until(() => b.heard.length > 0)
     const [message] = b.heard
@@ -373,7 +281,7 @@ describe('message ids', () => {
 
   it('by a function; where it fails go’s form is taken and the failure reported', async () => {
     const lab = new Lab()
-    const [a, b] = (await lab.line(2, {
+    const [a, b] = (await line(lab, 2, {
       messageId: ({ topic, data, from }) => {
         if (data[0] === 120) throw new Error('mine')
         return data[0] === 121 ? '' : `${topic} ${data[0]} ${from}`
@@ -390,8 +298,8 @@ describe('message ids', () => {
 describe('a direct peer', () => {
   it('is dialled at its address, and hears everything without a mesh', async () => {
     const lab = new Lab()
-    const a = await lab.peer()
-    const b = await lab.peer({ direct: [`${a.address}/p2p/${a.peer.id}`] })
+    const a = await member(lab)
+    const b = await member(lab, { direct: [`${a.address}/p2p/${a.peer.id}`] })
     await lab.wait(a.peer.pubsub.setDirect(b.peer.id, true))
     for (const { peer } of [a, b]) await lab.wait(peer.pubsub.subscribe('news'))
     await lab.until(() => a.peer.pubsub.subscribers('news').length === 1 && b.peer.pubsub.subscribers('news').length === 1)

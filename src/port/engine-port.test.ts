@@ -1,88 +1,39 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Node } from '../engine/net/node.ts'
 import type { NetEvent } from '../engine/net/service.ts'
 import { identifyService } from '../engine/protocols/identify/service.ts'
 import { pingService } from '../engine/protocols/ping/service.ts'
 import { echo } from '../engine/testing/echo.ts'
-import { World, type WorldNode } from '../engine/testing/world.ts'
+import type { WorldNode } from '../engine/testing/world.ts'
 import { TabmeshError } from '../errors.ts'
+import { closeAfterwards, engineOptions, Lab, openPorts, toServe } from '../testing/lab.ts'
 import { ControlClient } from './control.ts'
 import { type Engine, serveEngine } from './engine-port.ts'
-import type { CommandName, Commands, EngineEvent, EngineOptions } from './messages.ts'
-
-const ports: MessagePort[] = []
-afterEach(() => {
-  for (const port of ports.splice(0)) port.close()
-})
-
-const options: EngineOptions = {
-  name: 'test',
-  identity: 'ephemeral',
-  relays: [],
-  reservations: undefined,
-  bootstrap: [],
-  listen: undefined,
-  transports: { webSocket: false, webTransport: false, webRTC: false, webRTCDirect: false, tcp: false, quic: false, circuitRelay: false },
-  encryption: ['noise'],
-  mplex: false,
-  preSharedKey: undefined,
-  perf: false,
-  dht: undefined,
-  delegatedRouting: [],
-  pubsub: false,
-  connections: {},
-  gates: [],
-  secureOnly: false,
-  near: true,
-  dnsOverHttps: undefined,
-}
+import type { CommandName, Commands, EngineEvent } from './messages.ts'
 
 /** An engine in a world of virtual time, which passes while we wait. */
 const make = (start: (engine: () => Engine, node: Node) => Promise<Engine> = async (engine) => engine()) => {
-  const world = new World(1, 1)
+  const lab = new Lab()
+  const { world } = lab
   const ping = pingService()
-  const relayed: NetEvent[] = []
-  let report: (event: NetEvent) => void = () => {}
   const made = world.node(() => ({ services: [identifyService(), ping] }))
   const { node } = made
-  // The world's node is started already; the port starts what it is given.
-  ;(node as unknown as { start: () => void }).start = () => {}
-  const emit = node.emit.bind(node)
-  ;(node as unknown as { emit: (event: NetEvent) => void }).emit = (event) => {
-    emit(event)
-    relayed.push(event)
-    report(event)
-  }
+  let report: (event: NetEvent) => void = () => {}
+  toServe(made, (event) => report(event))
   const other: WorldNode = world.node(() => ({ services: [identifyService(), pingService(), echo()] }))
-  const [control, events, rtc] = [new MessageChannel(), new MessageChannel(), new MessageChannel()]
-  ports.push(control.port1, control.port2, events.port1, events.port2, rtc.port1, rtc.port2)
+  const ports = openPorts()
   let closed = 0
-  serveEngine({ control: control.port2, events: events.port2, rtc: rtc.port2 }, (_options, _rtc, onEvent) => {
+  serveEngine(ports.engine, (_options, _rtc, onEvent) => {
     report = onEvent
     return start(() => ({ node, ping: ping.ping, warnings: [], close: () => void (closed += 1) }), node)
   })
-  const client = new ControlClient(control.port1)
+  const client = new ControlClient(ports.page.control)
   const heard: EngineEvent[] = []
-  events.port1.onmessage = ({ data }: MessageEvent<EngineEvent>) => heard.push(data)
-  const settle = async <T>(promise: Promise<T>): Promise<T> => {
-    let over = false
-    const done = promise.finally(() => {
-      over = true
-    })
-    done.catch(() => {})
-    while (!over) {
-      world.run(50)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    return done
-  }
+  ports.page.events.onmessage = ({ data }: MessageEvent<EngineEvent>) => heard.push(data)
+  const settle = <T>(promise: Promise<T>): Promise<T> => lab.wait(promise)
   const run = <N extends CommandName>(name: N, args: Commands[N]['args'], signal?: AbortSignal): Promise<Commands[N]['result']> =>
     settle(client.run(name, args, signal))
-  const codeOf = <N extends CommandName>(name: N, args: Commands[N]['args']): Promise<string> =>
-    run(name, args).then(
-      () => 'ok',
-      (error: unknown) => (error instanceof TabmeshError ? error.code : String(error)),
-    )
+  const codeOf = <N extends CommandName>(name: N, args: Commands[N]['args']): Promise<string> => lab.codeOf(client.run(name, args))
   return { world, node, other, client, heard, settle, run, codeOf, closed: () => closed }
 }
 
@@ -103,7 +54,7 @@ describe('commands', () => {
     ]
     for (const [name, args] of all) expect(await codeOf(name, args)).toBe('ERR_STOPPED')
     expect(await codeOf('stop', undefined)).toBe('ok')
-    await run('start', options)
+    await run('start', engineOptions)
     expect(await codeOf('metrics', undefined)).toBe('ok')
     expect(await codeOf('stop', undefined)).toBe('ok')
     expect(closed()).toBe(1)
@@ -121,14 +72,14 @@ describe('commands', () => {
     [['/memory/1', ''], 'ERR_INVALID_MULTIADDR'],
   ])('of the target %j end with %s', async (target, code) => {
     const { run, codeOf } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     for (const name of ['dial', 'ping'] as const) expect(await codeOf(name, target as string)).toBe(code)
     expect(await codeOf('openStream', { target: target as string, protocols: ['/x'], options: {} })).toBe(code)
   })
 
   it('dial, ping, tag, list and hang up', async () => {
     const { run, other, heard, world } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     const info = await run('dial', other.address.text)
     expect(info).toMatchObject({ remotePeer: other.node.self, transport: 'memory', direction: 'outbound' })
     expect(await run('ping', other.node.self)).toBe(2)
@@ -148,9 +99,9 @@ describe('commands', () => {
 
   it('open a stream whose port is the page’s', async () => {
     const { run, other, world, settle } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     const { info, port } = await run('openStream', { target: other.address.text, protocols: ['/echo/1'], options: {} })
-    ports.push(port)
+    closeAfterwards(port)
     expect(info).toMatchObject({ protocol: '/echo/1', direction: 'outbound', remotePeer: other.node.self })
     const echoed = new Promise<unknown>((resolve) => {
       port.onmessage = ({ data }: MessageEvent<unknown>) => Array.isArray(data) && resolve(data[0])
@@ -162,7 +113,7 @@ describe('commands', () => {
 
   it('given up while a stream is opened leave none open', async () => {
     const { run, client, other, node, world, settle } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     const controller = new AbortController()
     const failed = client
       .run('openStream', { target: other.address.text, protocols: ['/echo/1'], options: {} }, controller.signal)
@@ -178,7 +129,7 @@ describe('commands', () => {
 
   it('handle a protocol once, and no more after unhandle', async () => {
     const { run, codeOf, node, other, heard, world } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     await run('handle', { protocol: '/mine/1' })
     expect(await codeOf('handle', { protocol: '/mine/1' })).toBe('ERR_PROTOCOL_TAKEN')
     await run('dial', other.address.text)
@@ -189,7 +140,7 @@ describe('commands', () => {
     await run('metrics', undefined)
     const incoming = heard.find((event) => event.t === 'stream')
     expect(incoming?.t === 'stream' && incoming.info).toMatchObject({ protocol: '/mine/1', direction: 'inbound' })
-    if (incoming?.t === 'stream') ports.push(incoming.port)
+    if (incoming?.t === 'stream') closeAfterwards(incoming.port)
     await run('unhandle', '/mine/1')
     await run('unhandle', '/mine/1')
     // The other side is told so.
@@ -203,7 +154,7 @@ describe('commands', () => {
 
   it('that wait when the engine stops end with a code', async () => {
     const { run, client, other, settle } = make()
-    await run('start', options)
+    await run('start', engineOptions)
     const waiting = (['dial', 'ping'] as const).map((name) =>
       client.run(name, other.address.text).then(
         () => 'ok',
@@ -219,7 +170,7 @@ describe('commands', () => {
 describe('a start', () => {
   it('that fails says why', async () => {
     const { codeOf } = make(() => Promise.reject(new TabmeshError('ERR_STORE', 'no store')))
-    expect(await codeOf('start', options)).toBe('ERR_STORE')
+    expect(await codeOf('start', engineOptions)).toBe('ERR_STORE')
     expect(await codeOf('metrics', undefined)).toBe('ERR_STOPPED')
   })
 
@@ -230,14 +181,14 @@ describe('a start', () => {
         begun = true
         return engine()
       })
-      expect(await codeOf('start', { ...options, reservations })).toBe('ERR_INVALID_ARGUMENT')
+      expect(await codeOf('start', { ...engineOptions, reservations })).toBe('ERR_INVALID_ARGUMENT')
       expect(begun).toBe(false)
     }
   })
 
   it('with a bootstrap address that is none fails, and leaves no engine running', async () => {
     const { codeOf, closed, world } = make()
-    expect(await codeOf('start', { ...options, bootstrap: ['/nonsense'] })).toBe('ERR_INVALID_MULTIADDR')
+    expect(await codeOf('start', { ...engineOptions, bootstrap: ['/nonsense'] })).toBe('ERR_INVALID_MULTIADDR')
     world.run(5_000)
     expect(closed()).toBe(1)
     expect(await codeOf('metrics', undefined)).toBe('ERR_STOPPED')
@@ -252,7 +203,7 @@ describe('a start', () => {
         }),
     )
     const controller = new AbortController()
-    const failed = client.run('start', options, controller.signal).catch((why) => why)
+    const failed = client.run('start', engineOptions, controller.signal).catch((why) => why)
     await new Promise((resolve) => setImmediate(resolve))
     controller.abort('why')
     expect(await settle(failed)).toBe('why')
@@ -264,7 +215,7 @@ describe('a start', () => {
 
   it('dials the bootstrap addresses, and tells of those that fail', async () => {
     const { run, other, node, heard, world } = make()
-    await run('start', { ...options, bootstrap: [other.address.text, '/memory/77'] })
+    await run('start', { ...engineOptions, bootstrap: [other.address.text, '/memory/77'] })
     world.run(2_000)
     await run('metrics', undefined)
     expect(node.connections().map(({ remotePeer }) => remotePeer)).toEqual([other.node.self])
