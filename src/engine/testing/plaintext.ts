@@ -8,16 +8,15 @@
  */
 
 import { remoteFault } from '../../errors.ts'
-import { concat, equalBytes } from '../codec/bytes.ts'
+import { equalBytes } from '../codec/bytes.ts'
 import { decodePublicKey } from '../codec/keys.ts'
 import { type PeerId, peerIdFromKey, peerIdToBytes } from '../codec/peer-id.ts'
 import { bytes, message } from '../codec/protobuf.ts'
 import type { Host } from '../host.ts'
 import type { Security } from '../net/upgrade.ts'
-import type { Channel } from '../wire/channel.ts'
 import { type Conversation, converse, write } from '../wire/conversation.ts'
 import { readFrame } from '../wire/frame.ts'
-import type { SecureChannel } from '../wire/noise/secure-channel.ts'
+import { gathering } from './muxer-sides.ts'
 
 export const PLAINTEXT = '/plaintext/2.0.0'
 
@@ -48,17 +47,3 @@ function* exchange({ publicKey }: Host, expectedPeer: PeerId | undefined): Conve
     throw remoteFault('ERR_PEER_ID_MISMATCH', `dialled ${expectedPeer}, found ${remotePeer}`)
   return remotePeer
 }
-
-/** As multiplexers want it. */
-const gathering = (channel: Channel): SecureChannel => ({
-  get credit() {
-    return channel.credit
-  },
-  write: (bytes) => channel.write(bytes),
-  writev: (chunks) => channel.write(concat(chunks)),
-  end: () => channel.end(),
-  abort: (fault) => channel.abort(fault),
-  attach: (sink) => channel.attach(sink),
-  detach: (rest) => channel.detach(rest),
-  release: (bytes) => channel.release(bytes),
-})

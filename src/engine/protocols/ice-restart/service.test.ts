@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { concat, fromUtf8, utf8 } from '../../codec/bytes.ts'
+import { concat, utf8 } from '../../codec/bytes.ts'
 import { encapsulate } from '../../codec/multiaddr.ts'
 import { frame } from '../../codec/varint.ts'
 import { MEND_TIMEOUT } from '../../limits.ts'
@@ -7,6 +7,7 @@ import type { Connection } from '../../net/connection.ts'
 import type { Stream } from '../../net/stream.ts'
 import { echo } from '../../testing/echo.ts'
 import { type FakePeerConnection, fakeNetwork } from '../../testing/fake-peer-connection.ts'
+import { listen } from '../../testing/listen.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import { identifyService } from '../identify/service.ts'
 import { checkService } from '../ping/check.ts'
@@ -78,22 +79,6 @@ const waysTo = (from: WorldNode, to: WorldNode): string =>
     .join(' ')
 
 const openTo = (from: WorldNode, to: WorldNode): Connection => from.node.connections(to.node.self)[0] as Connection
-
-/** A stream that writes down what it hears. */
-const listen = (stream: Stream) => {
-  const heard = { text: '', over: undefined as string | undefined }
-  stream.attach({
-    onData(bytes) {
-      heard.text += fromUtf8(bytes)
-      stream.release(bytes.length)
-    },
-    onEnd: () => {},
-    onClose: (fault) => {
-      heard.over = fault?.code ?? 'closed'
-    },
-  })
-  return heard
-}
 
 const asked = ({ rtc }: Scene): string[] => rtc.flatMap((each) => each.asked.filter((what) => what === 'restart'))
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TabmeshError } from '../../../errors.ts'
-import { concat, fromUtf8, utf8 } from '../../codec/bytes.ts'
+import { concat, utf8 } from '../../codec/bytes.ts'
 import { encapsulate, type Multiaddr, parseMultiaddr } from '../../codec/multiaddr.ts'
 import { message, string, uint } from '../../codec/protobuf.ts'
 import { encodeVarint, frame } from '../../codec/varint.ts'
@@ -17,6 +17,7 @@ import type { Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { echo } from '../../testing/echo.ts'
 import { type FakeNetwork, fakeNetwork } from '../../testing/fake-peer-connection.ts'
+import { listen } from '../../testing/listen.ts'
 import { property } from '../../testing/property.ts'
 import { World, type WorldNode } from '../../testing/world.ts'
 import type { Outcome } from '../../wire/conversation.ts'
@@ -86,22 +87,6 @@ const dial = (world: World, from: WorldNode, ...addresses: Multiaddr[]): Connect
 }
 
 const waysTo = (from: WorldNode, to: WorldNode): string[] => from.node.connections(to.node.self).map((each) => each.transport)
-
-/** A stream that writes down what it hears. */
-const listen = (stream: Stream) => {
-  const heard = { text: '', over: undefined as string | undefined }
-  stream.attach({
-    onData(bytes) {
-      heard.text += fromUtf8(bytes)
-      stream.release(bytes.length)
-    },
-    onEnd: () => {},
-    onClose: (fault) => {
-      heard.over = fault?.code ?? 'closed'
-    },
-  })
-  return heard
-}
 
 const says = (world: World, connection: Connection, text: string): string => {
   const stream = connection.openStream(['/echo/1'])

@@ -3,84 +3,15 @@ import { TabmeshError } from '../../../errors.ts'
 import { concat, utf8 } from '../../codec/bytes.ts'
 import { MPLEX_CLOSE_TIMEOUT, MPLEX_MAX_MESSAGE, MPLEX_OPEN_PERIOD, MPLEX_PAUSE_TIMEOUT } from '../../limits.ts'
 import type { MuxerKind } from '../../net/upgrade.ts'
+import { echoPatiently, gathering, Reader, Side, sendPatiently } from '../../testing/muxer-sides.ts'
 import { prng } from '../../testing/prng.ts'
 import { World } from '../../testing/world.ts'
-import type { Channel, Sink } from '../channel.ts'
-import type { Muxer } from '../muxer.ts'
-import type { GatherChannel } from '../yamux/muxer.ts'
+import type { Channel } from '../channel.ts'
 import { mplexKind } from './muxer.ts'
 import { close, data, frame, frames, open, reset } from './transcript.ts'
 
 const KiB = 1024
 const kind: MuxerKind = mplexKind(TabmeshError)
-
-/** What a secure channel adds to a channel. */
-const gathering = (channel: Channel): GatherChannel & { writes: number } => ({
-  writes: 0,
-  get credit() {
-    return channel.credit
-  },
-  write: (bytes) => channel.write(bytes),
-  writev(chunks) {
-    this.writes++
-    channel.write(concat(chunks))
-  },
-  end: () => channel.end(),
-  abort: (fault) => channel.abort(fault),
-  attach: (sink) => channel.attach(sink),
-  detach: (rest) => channel.detach(rest),
-  release: (bytes) => channel.release(bytes),
-})
-
-/** Reads a channel and writes down what happens to it. */
-class Reader implements Sink {
-  readonly channel: Channel
-  readonly log: string[] = []
-  readonly chunks: Uint8Array[] = []
-  releasing: boolean
-
-  constructor(channel: Channel, releasing = true) {
-    this.channel = channel
-    this.releasing = releasing
-    channel.attach(this)
-  }
-
-  get text(): string {
-    return Buffer.from(concat(this.chunks)).toString()
-  }
-
-  onData(bytes: Uint8Array): void {
-    this.chunks.push(bytes)
-    if (this.releasing) this.channel.release(bytes.length)
-  }
-
-  onDrain(): void {
-    this.log.push('drain')
-  }
-
-  onEnd(): void {
-    this.log.push('end')
-  }
-
-  onClose(fault?: TabmeshError): void {
-    this.log.push(fault === undefined ? 'close' : `close ${fault.code}`)
-  }
-}
-
-class Side {
-  readonly streams: Channel[] = []
-  readonly log: string[] = []
-  readonly muxer: Muxer
-  onStream: (channel: Channel) => void = (channel) => this.streams.push(channel)
-
-  constructor(muxer: Muxer) {
-    this.muxer = muxer
-    muxer.attach({
-      onStream: (channel) => this.onStream(channel),
-      onClose: (fault) => this.log.push(fault === undefined ? 'close' : `close ${fault.code}`),
-    })
-  }
-}
 
 /** `ms` of virtual time are enough for anything but a timeout. */
 const SETTLE = 500
@@ -247,48 +178,9 @@ describe('streams', () => {
     for (let seed = 1; seed <= 3; seed++) {
       const { world, dialer, listener } = pair(seed)
       const random = prng(seed)
-      listener.onStream = (channel) => {
-        const waiting: Uint8Array[] = []
-        let ended = false
-        const pump = () => {
-          while (channel.credit > 0 && waiting.length > 0) {
-            const bytes = waiting.shift() as Uint8Array
-            const { length } = bytes
-            channel.write(bytes)
-            channel.release(length)
-          }
-          if (ended && waiting.length === 0) channel.end()
-        }
-        channel.attach({
-          onData(bytes) {
-            waiting.push(bytes)
-            pump()
-          },
-          onDrain: pump,
-          onEnd() {
-            ended = true
-            pump()
-          },
-          onClose() {},
-        })
-      }
+      listener.onStream = echoPatiently
       const sent = Array.from({ length: 8 }, () => random.bytes(200_000 + random.below(800_000)))
-      const readers = sent.map((bytes) => {
-        const channel = dialer.muxer.open()
-        const reader = new Reader(channel)
-        let at = 0
-        const pump = () => {
-          while (channel.credit > 0 && at < bytes.length) {
-            const size = 1 + random.below(100_000)
-            channel.write(bytes.slice(at, at + size))
-            at += size
-          }
-          if (at >= bytes.length) channel.end()
-        }
-        reader.onDrain = pump
-        pump()
-        return reader
-      })
+      const readers = sent.map((bytes) => sendPatiently(dialer.muxer.open(), bytes, random))
       world.run(60_000)
       readers.forEach((reader, i) => {
         expect(reader.log, `seed ${seed}`).toEqual(['end', 'close'])

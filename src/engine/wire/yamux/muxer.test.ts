@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { TabmeshError } from '../../../errors.ts'
 import { concat, utf8 } from '../../codec/bytes.ts'
 import { YAMUX_CLOSE_TIMEOUT, YAMUX_GO_AWAY_TIMEOUT } from '../../limits.ts'
-import type { PairedChannel } from '../../testing/channel-pair.ts'
 import { channelPair } from '../../testing/channel-pair.ts'
+import { echoPatiently, gathering, Reader, Side, sendPatiently } from '../../testing/muxer-sides.ts'
 import { prng } from '../../testing/prng.ts'
-import type { Channel, Sink } from '../channel.ts'
+import type { Channel } from '../channel.ts'
 import { ACK, FIN, RST, SYN } from './frame.ts'
-import type { GatherChannel, YamuxMuxer } from './muxer.ts'
 import { yamux } from './muxer.ts'
 import { data, frames, goAway, ping, update } from './transcript.ts'
 
@@ -53,73 +52,6 @@ class Clock {
       next.wake()
     }
     this.#now = until
-  }
-}
-
-const gathering = (channel: PairedChannel): GatherChannel & { writes: number } => ({
-  writes: 0,
-  get credit() {
-    return channel.credit
-  },
-  write: (bytes) => channel.write(bytes),
-  writev(chunks) {
-    this.writes++
-    channel.write(concat(chunks))
-  },
-  end: () => channel.end(),
-  abort: (fault) => channel.abort(fault),
-  attach: (sink) => channel.attach(sink),
-  detach: (rest) => channel.detach(rest),
-  release: (bytes) => channel.release(bytes),
-})
-
-/** Reads a channel and writes down what happens to it. */
-class Reader implements Sink {
-  readonly channel: Channel
-  readonly log: string[] = []
-  readonly chunks: Uint8Array[] = []
-  readonly #releasing: boolean
-
-  constructor(channel: Channel, releasing = true) {
-    this.channel = channel
-    this.#releasing = releasing
-    channel.attach(this)
-  }
-
-  get text(): string {
-    return Buffer.from(concat(this.chunks)).toString()
-  }
-
-  onData(bytes: Uint8Array): void {
-    this.chunks.push(bytes)
-    if (this.#releasing) this.channel.release(bytes.length)
-  }
-
-  onDrain(): void {
-    this.log.push('drain')
-  }
-
-  onEnd(): void {
-    this.log.push('end')
-  }
-
-  onClose(fault?: TabmeshError): void {
-    this.log.push(fault === undefined ? 'close' : `close ${fault.code}`)
-  }
-}
-
-class Side {
-  readonly streams: Channel[] = []
-  readonly log: string[] = []
-  readonly muxer: YamuxMuxer
-  onStream: (channel: Channel) => void = (channel) => this.streams.push(channel)
-
-  constructor(muxer: YamuxMuxer) {
-    this.muxer = muxer
-    muxer.attach({
-      onStream: (channel) => this.onStream(channel),
-      onClose: (fault) => this.log.push(fault === undefined ? 'close' : `close ${fault.code}`),
-    })
   }
 }
 
@@ -296,46 +228,10 @@ describe('streams', () => {
       const echoes: Channel[] = []
       listener.onStream = (channel) => {
         echoes.push(channel)
-        const waiting: Uint8Array[] = []
-        const pump = () => {
-          while (channel.credit > 0 && waiting.length > 0) {
-            const bytes = waiting.shift() as Uint8Array
-            channel.write(bytes)
-            channel.release(bytes.length)
-          }
-          if (ended && waiting.length === 0) channel.end()
-        }
-        let ended = false
-        channel.attach({
-          onData(bytes) {
-            waiting.push(bytes)
-            pump()
-          },
-          onDrain: pump,
-          onEnd() {
-            ended = true
-            pump()
-          },
-          onClose() {},
-        })
+        echoPatiently(channel)
       }
       const sent = Array.from({ length: 8 }, () => random.bytes(200_000 + random.below(800_000)))
-      const readers = sent.map((bytes) => {
-        const channel = dialer.muxer.open()
-        const reader = new Reader(channel)
-        let at = 0
-        const pump = () => {
-          while (channel.credit > 0 && at < bytes.length) {
-            const size = 1 + random.below(100_000)
-            channel.write(bytes.slice(at, at + size))
-            at += size
-          }
-          if (at >= bytes.length) channel.end()
-        }
-        reader.onDrain = pump
-        pump()
-        return reader
-      })
+      const readers = sent.map((bytes) => sendPatiently(dialer.muxer.open(), bytes, random))
       clock.settle()
       readers.forEach((reader, i) => {
         expect(reader.log, `seed ${seed}`).toEqual(['end', 'close'])
