@@ -4,12 +4,11 @@
  */
 
 import { expect, type Page } from 'playwright/test'
-import { type Census, expectSameHeaps, takeCensus } from './census.ts'
+import { expectSameHeaps, takeCensus } from './census.ts'
 import { start, test } from './harness.ts'
 
 const ROUNDS = 1_000
-/** What is kept of the past (seen messages, times, compiled code) has its bounds, and reaches them within so many rounds. */
-const WARM_UP = 1_000
+const WARM_UP = 500
 
 interface Scene {
   /** Who dials; all whose leftovers are counted. */
@@ -42,8 +41,8 @@ const turn = ({ dialler, address }: Scene, times: number): Promise<void> =>
     [address, times] as const,
   )
 
-const leavesNothing = async (scene: Scene, censuses: readonly (() => Promise<Census>)[]): Promise<void> => {
-  const open = () => Promise.all(censuses.map(async (census) => (await census()).open))
+const leavesNothing = async (scene: Scene, censuses: readonly Awaited<ReturnType<typeof takeCensus>>[]): Promise<void> => {
+  const open = () => Promise.all(censuses.map((census) => census.open()))
   const connections = (page: Page) => page.evaluate(() => peer.connections.length)
   const held = await Promise.all(scene.all.map(connections))
   const quiet = async (): Promise<void> => {
@@ -62,7 +61,7 @@ const leavesNothing = async (scene: Scene, censuses: readonly (() => Promise<Cen
   const over = performance.now()
   // What a deadline still holds goes with it.
   await expect(async () => {
-    const told = await Promise.all(censuses.map(async (census, i) => expectSameHeaps(before[i] as Census, await census())))
+    const told = await Promise.all(censuses.map(async (census, i) => expectSameHeaps(before[i] as (typeof before)[number], await census())))
     console.log(
       `  ${ms.toFixed(1)} ms a round, then ${(performance.now() - over).toFixed(0)} ms; live ${JSON.stringify(atStart)}; ${told.join('; ')}`,
     )

@@ -311,9 +311,9 @@ for (const [bridge, rounds, name] of [
       )
     const quiet = async () => {
       await expect.poll(async () => (await listener.connections()).length, { timeout: 45_000 }).toBe(0)
-      await expect.poll(async () => (await census()).open, { timeout: 30_000 }).toEqual(atStart)
+      await expect.poll(() => census.open(), { timeout: 30_000 }).toEqual(atStart)
     }
-    const atStart = (await census()).open
+    const atStart = await census.open()
     await turn(WARM_UP)
     await quiet()
     const before = await census()
