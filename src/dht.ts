@@ -2,11 +2,11 @@
  * `peer.dht`: the page's end. It knows no protocol: calls become commands, and what is found on the way comes as events.
  */
 
-import { utf8 } from './engine/codec/bytes.ts'
+import { equalBytes, utf8 } from './engine/codec/bytes.ts'
 import { KAD_LOOKUP_TIMEOUT, KAD_REQUEST_TIMEOUT } from './engine/limits.ts'
 import { TabmeshError } from './errors.ts'
 import type { ControlClient } from './port/control.ts'
-import type { DhtEvent, EngineDht } from './port/dht-messages.ts'
+import type { DhtEvent, EngineDht, FoundEvent } from './port/dht-messages.ts'
 import { type Judges, judge } from './port/namespaces.ts'
 import type { CallOptions, DhtOptions, FoundPeer, GetOptions } from './types.ts'
 
@@ -35,9 +35,13 @@ export interface Dht {
    * Keys are `/namespace/…`, in text or bytes: `/ipns/<name>`, `/pk/<peer id>`, or a namespace of `dht.validators`.
    */
   put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<number>
-  /** The best valid record; ERR_NOT_FOUND where there is none. */
+  /** The best valid record that as many peers have as `quorum` says, or the best of all; ERR_NOT_FOUND where there is none. */
   get(key: string | Uint8Array, options?: GetOptions): Promise<Uint8Array>
-  /** The servers nearest to a key (a peer id, a record's key, or any bytes), nearest first, once they are known. */
+  /**
+   * The servers nearest to a key (a peer id, a record's key, or any bytes): each once it and everybody nearer of whom the search has heard have
+   * answered. So they come nearest first; one of whom it hears late comes late, and may be one more than the 20 that there are in a network at
+   * rest. Leaving the loop ends the search.
+   */
   closestPeers(key: string | Uint8Array, options?: CallOptions): AsyncIterable<FoundPeer>
 }
 
@@ -50,11 +54,15 @@ export interface DhtPort {
 const LONGEST = 2 * KAD_LOOKUP_TIMEOUT + KAD_REQUEST_TIMEOUT
 
 export const openDht = (control: ControlClient, judges: Judges, report: (fault: TabmeshError) => void): DhtPort => {
-  const heard = new Map<number, (peer: FoundPeer) => void>()
+  const hearing = new Map<number, (event: FoundEvent) => void>()
   let queries = 0
   const waiting = { longest: LONGEST }
 
-  async function* findProviders(cid: string, { signal }: CallOptions = {}): AsyncGenerator<FoundPeer, void, undefined> {
+  /** What a call finds, as it is found; `begin` starts it, its result is how many there were. Leaving the loop gives the call up. */
+  async function* finding(
+    begin: (query: number, signal: AbortSignal) => Promise<number>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<FoundPeer, void, undefined> {
     queries += 1
     const query = queries
     const found: FoundPeer[] = []
@@ -64,13 +72,11 @@ export const openDht = (control: ControlClient, judges: Judges, report: (fault: 
     let all = Number.POSITIVE_INFINITY
     let failure: { readonly error: unknown } | undefined
     let wake = (): void => {}
-    heard.set(query, (peer) => {
-      found.push(peer)
+    hearing.set(query, (event) => {
+      if (event.t === 'found') found.push(event.peer)
       wake()
     })
-    const given = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal])
-    control
-      .run('findProviders', { query, cid }, given, waiting)
+    begin(query, signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]))
       .then(
         (count) => {
           all = count
@@ -95,29 +101,52 @@ export const openDht = (control: ControlClient, judges: Judges, report: (fault: 
         }
       }
     } finally {
-      heard.delete(query)
+      hearing.delete(query)
       left.abort()
     }
   }
 
-  async function* closestPeers(key: string | Uint8Array, { signal }: CallOptions = {}): AsyncGenerator<FoundPeer, void, undefined> {
-    yield* await control.run('closestPeers', key, signal, waiting)
+  const get: Dht['get'] = async (key, { signal, quorum, onValue } = {}) => {
+    if (onValue === undefined) return control.run('getRecord', { query: undefined, key, quorum }, signal, waiting)
+    queries += 1
+    const query = queries
+    let last: Uint8Array | undefined
+    const hear = (value: Uint8Array): void => {
+      last = value
+      try {
+        onValue(value)
+      } catch (cause) {
+        report(new TabmeshError('ERR_HANDLER', '`onValue` of a record failed', { cause }))
+      }
+    }
+    hearing.set(query, (event) => {
+      if (event.t === 'value') hear(event.value)
+    })
+    try {
+      const best = await control.run('getRecord', { query, key, quorum }, signal, waiting)
+      // Events may come later than the answer.
+      if (last === undefined || !equalBytes(last, best)) hear(best)
+      return best
+    } finally {
+      hearing.delete(query)
+    }
   }
 
   const dht: Dht = {
     findPeer: (id, { signal } = {}) => control.run('findPeer', id, signal, waiting),
     provide: (cid, { signal } = {}) => control.run('provide', cid, signal, waiting),
     unprovide: (cid) => control.run('unprovide', cid),
-    findProviders,
+    findProviders: (cid, { signal } = {}) =>
+      finding((query, given) => control.run('findProviders', { query, cid }, given, waiting), signal),
     put: (key, value, { signal } = {}) =>
       control.run('putRecord', { key, value: typeof value === 'string' ? utf8(value) : value }, signal, waiting),
-    get: (key, { signal, quorum } = {}) => control.run('getRecord', { key, quorum }, signal, waiting),
-    closestPeers,
+    get,
+    closestPeers: (key, { signal } = {}) => finding((query, given) => control.run('closestPeers', { query, key }, given, waiting), signal),
   }
   return {
     dht,
     hear(event) {
-      if (event.t === 'found') return heard.get(event.query)?.(event.peer)
+      if (event.t === 'found' || event.t === 'value') return hearing.get(event.query)?.(event)
       void judge(judges, event, report).then((answer) => control.run('answerRecord', answer).catch(() => {}))
     },
   }

@@ -113,6 +113,8 @@ export interface FoundPeer {
 export interface GetOptions extends CallOptions {
   /** How many peers must have the same value for it to be enough; 3. 0: all are asked. */
   quorum?: number
+  /** Hears of each valid value that is better than those before it, as soon as one is found; the last of them is the result. */
+  onValue?: (value: Uint8Array) => void
 }
 
 /** Each is on where the platform has it. */

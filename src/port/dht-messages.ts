@@ -24,17 +24,24 @@ export interface DhtCommands {
   unprovide: { args: string; result: boolean }
   /** Each provider is an event of this `query`; the result is how many there were. */
   findProviders: { args: { query: number; cid: string }; result: number }
-  closestPeers: { args: string | Uint8Array; result: readonly FoundPeer[] }
+  /** As `findProviders`. */
+  closestPeers: { args: { query: number; key: string | Uint8Array }; result: number }
   /** The result is how many peers keep it. */
   putRecord: { args: { key: string | Uint8Array; value: Uint8Array }; result: number }
-  getRecord: { args: { key: string | Uint8Array; quorum: number | undefined }; result: Uint8Array }
+  /** Where there is a `query`, each value that is better than those before it is an event of it. */
+  getRecord: { args: { query: number | undefined; key: string | Uint8Array; quorum: number | undefined }; result: Uint8Array }
   /** The page's answer to a `validate` or `select` event. */
   answerRecord: { args: RecordAnswer; result: undefined }
 }
 
+/** What is found on the way. */
+export type FoundEvent =
+  | { readonly t: 'found'; readonly query: number; readonly peer: FoundPeer }
+  | { readonly t: 'value'; readonly query: number; readonly value: Uint8Array }
+
 /** Engine → page. */
 export type DhtEvent =
-  | { readonly t: 'found'; readonly query: number; readonly peer: FoundPeer }
+  | FoundEvent
   /** The page answers with `answerRecord` of the same `id`, or too late. */
   | { readonly t: 'validate'; readonly id: number; readonly namespace: string; readonly key: Uint8Array; readonly value: Uint8Array }
   | {

@@ -8,6 +8,7 @@ import { utf8 } from '../engine/codec/bytes.ts'
 import { multihashOfCid } from '../engine/codec/cid.ts'
 import { encapsulate, type Multiaddr } from '../engine/codec/multiaddr.ts'
 import { parsePeerId, parsePeerIdBytes } from '../engine/codec/peer-id.ts'
+import type { Cancel } from '../engine/host.ts'
 import type { Transport } from '../engine/net/service.ts'
 import type { KadPeer } from '../engine/protocols/kad/messages.ts'
 import { type Network, reachOf } from '../engine/protocols/kad/network.ts'
@@ -25,52 +26,59 @@ export const dhtCommands = (
   routing: () => Routing,
   tell: (event: DhtEvent) => void,
   answer: (answer: RecordAnswer) => void,
-): Pick<Commander, keyof DhtCommands> => ({
-  findPeer(id, resolve, reject) {
-    const peer = parsePeerId(id)
-    return routing().findPeer(peer, (outcome) => {
-      if (!outcome.ok) reject(outcome.fault)
-      else if (outcome.value === undefined) reject(new TabmeshError('ERR_NOT_FOUND', `no address of ${peer} was found`))
-      else resolve(foundPeer(outcome.value))
-    })
-  },
-  provide: (cid, resolve, reject) => routing().provide(multihashOfCid(cid), settle(resolve, reject)),
-  unprovide(cid, resolve) {
-    resolve(routing().unprovide(multihashOfCid(cid)))
-    return undefined
-  },
-  findProviders({ query, cid }, resolve, reject) {
+): Pick<Commander, keyof DhtCommands> => {
+  /** Each that is found is an event, and the result how many they were. */
+  const finding = (
+    query: number,
+    begin: (found: (peer: KadPeer) => void, done: (outcome: Outcome<unknown>) => void) => Cancel,
+    resolve: (count: number) => void,
+    reject: (error: unknown) => void,
+  ): Cancel => {
     let count = 0
     const found = (peer: KadPeer): void => {
       count += 1
       tell({ t: 'found', query, peer: foundPeer(peer) })
     }
-    return routing().findProviders(multihashOfCid(cid), found, (outcome) => {
-      // Who has something does not miss what else there may be.
-      if (outcome.ok || count > 0) resolve(count)
-      else reject(outcome.fault)
-    })
-  },
-  closestPeers: (key, resolve, reject) =>
-    routing().closestPeers(
-      lookupKey(key),
-      () => {},
-      settle((peers) => resolve(peers.map(foundPeer)), reject),
-    ),
-  putRecord: ({ key, value }, resolve, reject) => routing().put(recordKey(key), value, settle(resolve, reject)),
-  getRecord({ key, quorum }, resolve, reject) {
-    return routing().get(recordKey(key), quorum === undefined ? {} : { quorum }, (outcome) => {
-      if (!outcome.ok) reject(outcome.fault)
-      else if (outcome.value === undefined) reject(new TabmeshError('ERR_NOT_FOUND', 'no valid record was found'))
-      else resolve(outcome.value)
-    })
-  },
-  answerRecord(said, resolve) {
-    answer(said)
-    resolve(undefined)
-    return undefined
-  },
-})
+    // Who has something does not miss what else there may be.
+    return begin(found, (outcome) => (outcome.ok || count > 0 ? resolve(count) : reject(outcome.fault)))
+  }
+  return {
+    findPeer(id, resolve, reject) {
+      const peer = parsePeerId(id)
+      return routing().findPeer(peer, (outcome) => {
+        if (!outcome.ok) reject(outcome.fault)
+        else if (outcome.value === undefined) reject(new TabmeshError('ERR_NOT_FOUND', `no address of ${peer} was found`))
+        else resolve(foundPeer(outcome.value))
+      })
+    },
+    provide: (cid, resolve, reject) => routing().provide(multihashOfCid(cid), settle(resolve, reject)),
+    unprovide(cid, resolve) {
+      resolve(routing().unprovide(multihashOfCid(cid)))
+      return undefined
+    },
+    findProviders: ({ query, cid }, resolve, reject) =>
+      finding(query, (found, done) => routing().findProviders(multihashOfCid(cid), found, done), resolve, reject),
+    closestPeers: ({ query, key }, resolve, reject) =>
+      finding(query, (found, done) => routing().closestPeers(lookupKey(key), found, done), resolve, reject),
+    putRecord: ({ key, value }, resolve, reject) => routing().put(recordKey(key), value, settle(resolve, reject)),
+    getRecord({ query, key, quorum }, resolve, reject) {
+      const how = {
+        ...(quorum === undefined ? {} : { quorum }),
+        ...(query === undefined ? {} : { onValue: (value: Uint8Array) => tell({ t: 'value', query, value }) }),
+      }
+      return routing().get(recordKey(key), how, (outcome) => {
+        if (!outcome.ok) reject(outcome.fault)
+        else if (outcome.value === undefined) reject(new TabmeshError('ERR_NOT_FOUND', 'no valid record was found'))
+        else resolve(outcome.value)
+      })
+    },
+    answerRecord(said, resolve) {
+      answer(said)
+      resolve(undefined)
+      return undefined
+    },
+  }
+}
 
 const settle =
   <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>

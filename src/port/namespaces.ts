@@ -11,9 +11,9 @@ import { KAD_VALIDATE_TIMEOUT } from '../engine/limits.ts'
 import type { Namespace } from '../engine/protocols/kad/records.ts'
 import { TabmeshError } from '../errors.ts'
 import type { RecordSelector, RecordValidator } from '../types.ts'
-import type { DhtEvent, EngineDht, RecordAnswer } from './dht-messages.ts'
+import type { DhtEvent, EngineDht, FoundEvent, RecordAnswer } from './dht-messages.ts'
 
-export type RecordQuestion = Exclude<DhtEvent, { t: 'found' }>
+export type RecordQuestion = Exclude<DhtEvent, FoundEvent>
 
 /** Questions to a page that is elsewhere. */
 export interface PageNamespaces {

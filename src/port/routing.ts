@@ -101,6 +101,18 @@ export const routingOf = ({ kad, routers, host, namespaces }: RoutingOptions): R
     const name = ipnsName(key)
     if (name === undefined) return lacking().get(key, options, done)
     const valid: Uint8Array[] = []
+    /** The best that the caller has heard of. */
+    let told: Uint8Array | undefined
+    const tell = (value: Uint8Array): void => {
+      if (isOver) return
+      const better = (best: number): void => {
+        if (best === 0 || isOver) return
+        told = value
+        options.onValue?.(value)
+      }
+      if (told === undefined) better(1)
+      else records.select(key, [told, value], better)
+    }
     let answered: Outcome<unknown> | undefined
     let isOver = false
     let grace: Cancel = () => {}
@@ -119,7 +131,10 @@ export const routingOf = ({ kad, routers, host, namespaces }: RoutingOptions): R
         if (left === 0) return heard({ ok: true, value: undefined })
         for (const value of outcome.value) {
           records.validate(key, value, (fault) => {
-            if (fault === undefined) valid.push(value)
+            if (fault === undefined) {
+              valid.push(value)
+              tell(value)
+            }
             left -= 1
             if (left > 0) return
             if (valid.length > 0 && !isOver) grace = host.after(ROUTER_GRACE, end)
@@ -131,7 +146,7 @@ export const routingOf = ({ kad, routers, host, namespaces }: RoutingOptions): R
     const fromDht: Ask<void> | undefined =
       known &&
       ((heard) =>
-        known.get(key, options, (outcome) => {
+        known.get(key, { ...options, onValue: tell }, (outcome) => {
           if (outcome.ok && outcome.value !== undefined) valid.push(outcome.value)
           heard(outcome.ok ? { ok: true, value: undefined } : outcome)
         }))

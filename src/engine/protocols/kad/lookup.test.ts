@@ -17,6 +17,7 @@ class Play {
   readonly lookup: Lookup
   readonly asked: string[] = []
   readonly abandoned: string[] = []
+  readonly near: string[] = []
   done: (LookupOutput & { t: 'done' }) | undefined
 
   constructor(target: Key, seeds: readonly Contact[], options: Partial<LookupOptions> = {}) {
@@ -30,6 +31,7 @@ class Play {
     for (let output = this.lookup.poll(); output !== undefined; output = this.lookup.poll()) {
       if (output.t === 'ask') asked.push(output.contact.peer)
       else if (output.t === 'abandon') this.abandoned.push(output.peer)
+      else if (output.t === 'near') this.near.push(output.contact.peer)
       else this.done = output
     }
     this.asked.push(...asked)
@@ -107,6 +109,69 @@ describe('a lookup', () => {
     play.answer((seeds.at(-1) as Contact).peer)
     expect([play.done?.ending, play.closest]).toEqual(['converged', seeds.map(({ peer }) => peer)])
     expect(play.lookup.deadline).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('tells the nearest as soon as nobody nearer is waited for, and who is heard of late when it has answered', () => {
+    const random = prng(17)
+    const [a, b, c, d] = byDistance(
+      target,
+      Array.from({ length: 4 }, () => someContact(random)),
+    ) as [Contact, Contact, Contact, Contact]
+    const play = new Play(target, [b, c, d])
+    const told = (): string[] => play.near.splice(0)
+    play.poll()
+    play.answer(d.peer)
+    expect(told()).toEqual([])
+    play.answer(b.peer)
+    expect(told()).toEqual([b.peer])
+    // Nearer than b, of which only the last one knows.
+    play.answer(c.peer, [peerOf(a)])
+    expect(told()).toEqual([])
+    play.answer(a.peer)
+    expect([told(), play.closest]).toEqual([
+      [a.peer, c.peer, d.peer],
+      [a.peer, b.peer, c.peer, d.peer],
+    ])
+  })
+
+  it('does not keep those who have answered back for one who fails, or is slow', () => {
+    const random = prng(18)
+    const [a, b, c] = byDistance(
+      target,
+      Array.from({ length: 3 }, () => someContact(random)),
+    ) as [Contact, Contact, Contact]
+    const play = new Play(target, [a, b, c])
+    play.poll()
+    play.answer(c.peer)
+    play.fail(b.peer)
+    expect(play.near).toEqual([])
+    play.after(KAD_SLOW)
+    expect(play.near).toEqual([c.peer])
+    play.answer(a.peer)
+    expect([play.near, play.closest]).toEqual([
+      [c.peer, a.peer],
+      [a.peer, c.peer],
+    ])
+  })
+
+  it('in a network at rest tells the k nearest and nobody else, in order, the first of them long before its end', () => {
+    property(4, (random) => {
+      const { all, answer } = network(random, 400)
+      const wanted = keyOf(random.bytes(32))
+      let askedAtFirst = 0
+      const play = new Play(wanted, byDistance(random.bytes(32), all).slice(0, KAD_K), { paths: 3 })
+      play.run((peer) => {
+        if (play.near.length === 0) askedAtFirst = play.asked.length
+        return answer(wanted, peer)
+      })
+      expect(play.near).toEqual(play.closest)
+      expect(play.near).toEqual(
+        byDistance(wanted, all)
+          .slice(0, KAD_K)
+          .map(({ peer }) => peer),
+      )
+      expect(askedAtFirst).toBeLessThan(play.lookup.asked / 2)
+    })
   })
 
   it('finds the k nearest of a whole network, whoever it begins with, and asks few others', () => {

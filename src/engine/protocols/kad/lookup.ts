@@ -6,6 +6,8 @@
  *                             │       └─ failed, or KAD_REQUEST_TIMEOUT ─▶ failed
  *                             └─ KAD_SLOW ─▶ slow: may answer yet, but others are asked in its place, and the end does not wait for it
  *
+ *   near:  has answered, and nobody nearer of whom anybody has spoken is waited for or still to be asked: one of the k nearest, unless
+ *          somebody nearer is heard of yet. So they are told nearest first, but for the latecomers; in the end all k have been
  *   done:  converged   on each path the k nearest, but for those who failed, have answered
  *          exhausted   nobody is left to ask        stopped   by the driver        timeout   of the whole
  *
@@ -64,6 +66,8 @@ export type LookupOutput =
   | { readonly t: 'ask'; readonly contact: Contact; readonly path: number; readonly hop: number }
   /** Its answer is not waited for any more; `late` is its own fault. */
   | { readonly t: 'abandon'; readonly peer: PeerId; readonly late: boolean }
+  /** One of the nearest, as far as is known; each once. */
+  | { readonly t: 'near'; readonly contact: Contact }
   | { readonly t: 'done'; readonly ending: Ending; readonly closest: readonly Contact[] }
 
 type State = 'heard' | 'waiting' | 'slow' | 'answered' | 'failed'
@@ -79,6 +83,8 @@ interface Heard extends Contact {
   /** On whose account it was asked. */
   account: PeerId | undefined
   askedAt: number
+  /** It was put out as `near`. */
+  told: boolean
 }
 
 interface Path {
@@ -96,6 +102,8 @@ export class Lookup {
   readonly #slowAfter: number
   readonly #paths: Path[]
   readonly #heard = new Map<PeerId, Heard>()
+  /** All of them, the nearest first. */
+  readonly #near: Heard[] = []
   /** Both in the order in which they were asked. */
   readonly #waiting = new Set<Heard>()
   readonly #slow = new Set<Heard>()
@@ -173,11 +181,30 @@ export class Lookup {
 
   /** Whoever has answered, the nearest first, at most `count`. */
   closest(count = this.#k): Contact[] {
+    return this.#closest(count).map(contactOf)
+  }
+
+  #closest(count = this.#k): Heard[] {
     const { target } = this.#options
-    return [...this.#answered]
-      .sort((a, b) => compareDistance(target, a.key, b.key))
-      .slice(0, count)
-      .map(({ peer, key, addresses }) => ({ peer, key, addresses }))
+    return [...this.#answered].sort((a, b) => compareDistance(target, a.key, b.key)).slice(0, count)
+  }
+
+  #tell(heard: Heard): void {
+    if (heard.told) return
+    heard.told = true
+    this.#outputs.push({ t: 'near', contact: contactOf(heard) })
+  }
+
+  #tellNearest(): void {
+    let count = 0
+    for (const heard of this.#near) {
+      if (heard.state === 'heard' || heard.state === 'waiting') return
+      // Nobody waits for the slow.
+      if (heard.state !== 'answered') continue
+      this.#tell(heard)
+      count += 1
+      if (count === this.#k) return
+    }
   }
 
   /** Undefined where nothing was asked of `peer`, or it has been settled. */
@@ -214,7 +241,7 @@ export class Lookup {
       const known = this.#heard.get(id)
       if (known !== undefined) {
         if (known.by !== by) known.by = undefined
-        this.#insert(list, known)
+        this.#insert(list.list, known)
         continue
       }
       const usable = admit(addresses)
@@ -224,12 +251,13 @@ export class Lookup {
 
   #hear(path: Path, { peer, key, addresses }: Contact, hop: number, by: PeerId | undefined): void {
     if (this.#heard.has(peer) || this.#heard.size >= KAD_LOOKUP_MAX_HEARD) return
-    const heard: Heard = { peer, key, addresses, state: 'heard', path: -1, hop, by, account: undefined, askedAt: 0 }
+    const heard: Heard = { peer, key, addresses, state: 'heard', path: -1, hop, by, account: undefined, askedAt: 0, told: false }
     this.#heard.set(peer, heard)
-    this.#insert(path, heard)
+    this.#insert(this.#near, heard)
+    this.#insert(path.list, heard)
   }
 
-  #insert({ list }: Path, heard: Heard): void {
+  #insert(list: Heard[], heard: Heard): void {
     // One that a path has asked is of no use to another, and its own has it.
     if (heard.state !== 'heard') return
     const { target } = this.#options
@@ -245,6 +273,7 @@ export class Lookup {
 
   /** Asks as many as may be asked, each path in its turn; ends where there is nobody to wait for. */
   #go(now: number): void {
+    this.#tellNearest()
     let idle = 0
     while (this.#waiting.size < this.#alpha && idle < this.#paths.length) {
       const path = this.#paths[this.#turn % this.#paths.length] as Path
@@ -307,6 +336,10 @@ export class Lookup {
     for (const { peer } of [...this.#slow, ...this.#waiting]) this.#outputs.push({ t: 'abandon', peer, late: false })
     this.#slow.clear()
     this.#waiting.clear()
-    this.#outputs.push({ t: 'done', ending, closest: this.closest() })
+    const closest = this.#closest()
+    if (ending !== 'stopped') for (const heard of closest) this.#tell(heard)
+    this.#outputs.push({ t: 'done', ending, closest: closest.map(contactOf) })
   }
 }
+
+const contactOf = ({ peer, key, addresses }: Contact): Contact => ({ peer, key, addresses })

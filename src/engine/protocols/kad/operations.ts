@@ -29,7 +29,7 @@ import { Values } from './values.ts'
 export interface Operations {
   /** The addresses of a peer; undefined where nobody knows it. */
   findPeer(peer: PeerId, done: (outcome: Outcome<KadPeer | undefined>) => void): Cancel
-  /** The k nearest to a key, each as it answers, in the end in order. */
+  /** The k nearest to a key: each as soon as nobody nearer is waited for (Lookup's `near`), in the end all of them in order. */
   closestPeers(key: Uint8Array, onPeer: (peer: KadPeer) => void, done: (outcome: Outcome<readonly KadPeer[]>) => void): Cancel
   /** Tells the nearest that we have `key`; the outcome is how many took it. */
   announce(key: Uint8Array, done: (outcome: Outcome<number>) => void): Cancel
@@ -40,7 +40,7 @@ export interface Operations {
   /** `onValue` hears of each value that is better than those before; the outcome is the best, or undefined. */
   get(
     key: Uint8Array,
-    options: { readonly quorum?: number; onValue?(value: Uint8Array, from: PeerId): void },
+    options: { readonly quorum?: number; onValue?(value: Uint8Array): void },
     done: (outcome: Outcome<Uint8Array | undefined>) => void,
   ): Cancel
 }
@@ -79,10 +79,7 @@ export const operations = (options: OperationsOptions): Operations => {
     checkKey(key, KAD_MAX_KEY)
     return queries.run({
       message: kadMessage('FIND_NODE', key),
-      onAnswer(contact) {
-        onPeer(peerOf(contact))
-        return false
-      },
+      onNear: (contact) => onPeer(peerOf(contact)),
       done: (outcome) => done(outcome.ok ? { ok: true, value: outcome.value.closest.map(peerOf) } : outcome),
     })
   }
@@ -265,7 +262,7 @@ export const operations = (options: OperationsOptions): Operations => {
             values.handle({ t: 'selected', best })
             drain()
           })
-        } else if (output.t === 'value') onValue?.(output.value, output.from)
+        } else if (output.t === 'value') onValue?.(output.value)
         else isEnough = true
       }
       if (ended === undefined ? isEnough : !values.pending) finish()

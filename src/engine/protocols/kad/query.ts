@@ -33,6 +33,8 @@ export interface Query {
   readonly timeout?: number
   /** One has answered. Returns whether that is enough. */
   onAnswer?(contact: Contact, answer: KadMessage): boolean
+  /** One of the nearest, as far as is known: see Lookup. */
+  onNear?(contact: Contact): void
   done(outcome: Outcome<QueryEnd>): void
 }
 
@@ -131,7 +133,10 @@ export class Queries {
       if (lookup === undefined || over) return
       for (let output = lookup.poll(); output !== undefined; output = lookup.poll()) {
         if (output.t === 'ask') ask(output.contact)
-        else if (output.t === 'abandon') {
+        else if (output.t === 'near') {
+          query.onNear?.(output.contact)
+          if (over) return
+        } else if (output.t === 'abandon') {
           asking.get(output.peer)?.()
           asking.delete(output.peer)
           if (output.late) this.#options.tellTable({ t: 'failed', peer: output.peer })

@@ -5,11 +5,11 @@ import { parseMultiaddr } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import { KAD_REPROVIDE } from '../../limits.ts'
 import { ipnsKeyHex, secondVersion } from '../../testing/kad/ipns-vectors.ts'
-import { content, type Member, Net } from '../../testing/kad/net.ts'
+import { answering, content, type Member, Net } from '../../testing/kad/net.ts'
 import { byDistance, peerKeys, someContact } from '../../testing/kad/peers.ts'
 import { prng } from '../../testing/prng.ts'
 import { keyOf } from './keys.ts'
-import type { KadPeer } from './messages.ts'
+import { frameMessage, type KadPeer, kadMessage } from './messages.ts'
 
 describe('a DHT', () => {
   it('finds what a client, or a server, provides, from anywhere; and nobody where nobody does', () => {
@@ -114,14 +114,73 @@ describe('a DHT', () => {
     expect(net.value<KadPeer | undefined>((done) => a.kad.findPeer(someContact(prng(1)).peer, done))).toBeUndefined()
   })
 
-  it('tells the nearest to a key as they answer, and in order', () => {
+  it('tells the nearest to a key in order', () => {
     const net = new Net(7, 9)
     const a = net.join({})
     const heard: PeerId[] = []
     const nearest = net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8('key'), ({ id }) => heard.push(id), done))
     const all = net.servers.map(({ node }) => ({ peer: node.self, key: peerKeys.of(node.self) }))
     expect(nearest.map(({ id }) => id)).toEqual(byDistance(keyOf(utf8('key')), all).map(({ peer }) => peer))
-    expect(heard.sort()).toEqual(nearest.map(({ id }) => id).sort())
+    expect(heard).toEqual(nearest.map(({ id }) => id))
+  })
+
+  it('tells what it has found while it waits for others', () => {
+    const net = new Net(23, 5)
+    const { world } = net
+    // One of six takes its time.
+    let hesitates = false
+    const slow = net.liar(
+      answering((request, stream) => {
+        const answer = kadMessage(request.type, request.key)
+        if (!hesitates) return answer
+        world.after(2_000, () => stream.write(frameMessage(answer)))
+        return undefined
+      }),
+    )
+    const [a, b] = [net.join({}), net.join({})]
+    const key = utf8('/app/key')
+    net.value<number>((done) => a.kad.provide(content, done))
+    net.value<number>((done) => a.kad.put(key, utf8('ok 1'), done))
+    hesitates = true
+    const names = byDistance(
+      keyOf(key),
+      [...net.servers.map(({ node }) => node), slow.node].map(({ self }) => ({ peer: self, key: peerKeys.of(self) })),
+    ).map(({ peer }) => peer)
+    const lines: string[] = []
+    const say = (what: string): void => void lines.push(`${Math.floor((world.now - began) / 1_000)} s: ${what}`)
+    let began = world.now
+    const saying = (what: string) => (): void => say(what)
+    net.value<void>((done) => {
+      began = world.now
+      b.kad.findProviders(content, saying('a provider'), (outcome) => [say('that was all'), done(outcome)])
+    })
+    net.value<Uint8Array | undefined>((done) => {
+      began = world.now
+      b.kad.get(key, { quorum: 0, onValue: saying('a value') }, (outcome) => [say('the best of all'), done(outcome)])
+    })
+    net.value<Uint8Array | undefined>((done) => {
+      began = world.now
+      b.kad.get(key, { onValue: saying('a value') }, (outcome) => [say('three have it'), done(outcome)])
+    })
+    net.value<readonly KadPeer[]>((done) => {
+      began = world.now
+      b.kad.closestPeers(
+        key,
+        ({ id }) => say(id === slow.node.self ? 'the slow one' : `number ${names.indexOf(id) + 1}`),
+        (outcome) => done(outcome),
+      )
+    })
+    const place = names.indexOf(slow.node.self)
+    expect(lines).toEqual([
+      '0 s: a provider',
+      '2 s: that was all',
+      '0 s: a value',
+      '2 s: the best of all',
+      '0 s: a value',
+      '0 s: three have it',
+      ...names.map((id, at) => `${at < place ? 0 : 2} s: ${id === slow.node.self ? 'the slow one' : `number ${at + 1}`}`),
+    ])
+    expect(place).toBeGreaterThan(0)
   })
 
   it('goes on when a server dies in the middle of a lookup', () => {

@@ -393,7 +393,7 @@ export class KadSimulation {
         this.#send(node, output.contact.peer, query, message)
       } else if (output.t === 'abandon') {
         if (output.late) node.table.handle({ t: 'failed', peer: output.peer }, this.now)
-      } else query.done?.(output.ending, output.closest)
+      } else if (output.t === 'done') query.done?.(output.ending, output.closest)
     }
     if (lookup.over || query.wakesAt > this.now) return
     query.wakesAt = Math.ceil(Math.max(this.now + 1, Math.min(lookup.deadline, this.now + 15_000)))
