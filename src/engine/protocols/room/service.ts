@@ -21,9 +21,10 @@ import { converse } from '../../wire/conversation.ts'
 import { readFrame } from '../../wire/frame.ts'
 import { type Announcements, Announcer } from './announcer.ts'
 import type { Rendezvous } from './finder.ts'
+import type { Pubsub, Verdict } from './gossip.ts'
 import { decodePreamble, ROOM, ROOM_FILE } from './messages.ts'
 import { hex, type Place } from './place.ts'
-import { type Pubsub, Room, type RoomEvent, type Verdict } from './room.ts'
+import { Room, type RoomEvent } from './room.ts'
 
 export interface RoomsPubsub extends Pubsub {
   join(topic: string): unknown
