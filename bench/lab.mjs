@@ -3,9 +3,8 @@
 
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { extname, join, normalize } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +12,7 @@ import { chromium } from 'playwright'
 import { spawnJsPeer } from '../e2e/peers/js/client.mjs'
 import { buildJsPage } from '../e2e/peers/js/page/build.mjs'
 import { chromiumFlags } from '../scripts/chromium.mjs'
+import { serveFolders } from '../scripts/serve-folders.mjs'
 import { buildJsPubsub } from './js-pubsub.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -57,7 +57,8 @@ export const openLab = async ({ dist, chromiumPath, js, pubsub }) => {
       '/js/': jsFolder,
       '/js-pubsub/': jsPubsub,
     }
-    const base = await servePages(folders, closers)
+    const { origin, close: closeServer } = await serveFolders(folders, { '/blank': blank })
+    closers.push(closeServer)
     const raw = await start('the raw server', [join(root, 'bench/raw-server.mjs')])
     const ourNode = await start('our node', [join(root, 'bench/our-node.mjs'), dist])
     const relayFlags = ['--json', '--listen', LOCAL_WS, '--data', join(folder, 'relay')]
@@ -73,7 +74,7 @@ export const openLab = async ({ dist, chromiumPath, js, pubsub }) => {
       ourNode: remoteOf(ourNode),
       jsNode: jsNode && remoteOf(jsNode),
       /** A fresh page, in a process and with stores of its own; nothing is loaded yet. @param {Column | 'js-pubsub'} column */
-      open: (column) => openPage(browser, base, column),
+      open: (column) => openPage(browser, origin, column),
       scripts: { ours: '/dist/index.js', js: jsScript === undefined ? '' : `/js/${jsScript}` },
       version: browser.version(),
     }
@@ -159,30 +160,7 @@ const openPage = async (browser, base, column) => {
   }
 }
 
-const contentTypes = /** @type {Record<string, string>} */ ({ '.js': 'text/javascript', '.mjs': 'text/javascript' })
-
-/** @param {Record<string, string>} folders @param {(() => unknown)[]} closers @returns {Promise<string>} the origin */
-const servePages = async (folders, closers) => {
-  const server = createServer(async (request, response) => {
-    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
-    const blank = '<!doctype html><meta charset="utf-8"><title>bench</title><link rel="icon" href="data:,">'
-    if (path === '/blank') return response.writeHead(200, { 'content-type': 'text/html' }).end(blank)
-    const prefix = Object.keys(folders).find((each) => path.startsWith(each))
-    try {
-      if (prefix === undefined) throw new Error('no such folder')
-      const body = await readFile(join(/** @type {string} */ (folders[prefix]), path.slice(prefix.length)))
-      return response.writeHead(200, { 'content-type': contentTypes[extname(path)] ?? 'text/plain' }).end(body)
-    } catch {
-      return response.writeHead(404).end()
-    }
-  })
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', () => resolve(undefined)))
-  closers.push(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://localhost:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`
-}
+const blank = '<!doctype html><meta charset="utf-8"><title>bench</title><link rel="icon" href="data:,">'
 
 /**
  * Starts a program of ours and reads the JSON line that says it is ready.

@@ -23,7 +23,7 @@ import { LISTEN, openCast } from '../e2e/interop/cast.mjs'
 import { runCell } from '../e2e/interop/cell.mjs'
 import { dcutr } from '../e2e/interop/dcutr.mjs'
 import { kad } from '../e2e/interop/kad.mjs'
-import { openLab, within } from '../e2e/interop/lab.mjs'
+import { openLab } from '../e2e/interop/lab.mjs'
 import { limits } from '../e2e/interop/limits.mjs'
 import { cells, LINES, pairName } from '../e2e/interop/matrix.mjs'
 import { pubsub } from '../e2e/interop/pubsub.mjs'
@@ -32,6 +32,7 @@ import { relayed } from '../e2e/interop/relayed.mjs'
 import { rendezvous } from '../e2e/interop/rendezvous.mjs'
 import { services } from '../e2e/interop/services.mjs'
 import { drawMatrix, LEGEND } from '../e2e/interop/table.mjs'
+import { within } from '../e2e/interop/waiting.mjs'
 import { webRtc } from '../e2e/interop/web-rtc.mjs'
 import { ensureGoPeer } from '../e2e/peers/go/setup.mjs'
 import { ensureJsPeer } from '../e2e/peers/js/setup.mjs'
@@ -44,7 +45,7 @@ const CASE_TIMEOUT = 120_000
 
 /**
  * @typedef {import('../e2e/interop/lab.mjs').Lab} Lab
- * @typedef {import('../e2e/interop/lab.mjs').Side} Side
+ * @typedef {import('../e2e/interop/side.mjs').Side} Side
  * @typedef {import('../e2e/interop/matrix.mjs').Pair} Pair
  * @typedef {import('../e2e/interop/table.mjs').Verdict} Verdict
  * @typedef {import('../e2e/interop/trial.mjs').Row} Row

@@ -4,9 +4,9 @@
 // The pace is what js-libp2p takes: it checks some 500 messages a second where eight peers share two cores, and what is faster waits for it. In go-libp2p
 // nothing waits: its queues hold 32 messages unless it is told otherwise (../peers/go/rooms.go), and the next one is lost.
 
-import { until } from './lab.mjs'
 import { go, js, link, listening, meet, quiet, rust, TOPIC } from './topic.mjs'
 import { addressOf, expect, moved } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 const BYTES = 100
 /** How many a second each of them publishes. */
@@ -14,7 +14,7 @@ const RATE = 75
 const TIMEOUT = 100_000
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('../peers/js/series.mjs').Tally} Tally
  * @typedef {{ sides: Side[], links: [Side, Side][] }} Mesh
  */

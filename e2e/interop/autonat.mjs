@@ -5,8 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { until } from './lab.mjs'
 import { expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 const EVERYWHERE = '/ip4/0.0.0.0/tcp/0'
 const HERE = '/ip4/127.0.0.1/tcp/0'
@@ -20,7 +20,7 @@ const IDENTIFY_TIMEOUT = 10_000
 /** The second request comes six to eight seconds after the first. */
 const REFUTE_TIME = 10_000
 
-/** @typedef {import('./lab.mjs').Side} Side */
+/** @typedef {import('./side.mjs').Side} Side */
 
 /** Options of our Node peers that pages do not have. @param {Record<string, unknown>} options @returns {any} */
 const inNode = (options) => options

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeCertificate } from './certificate.mjs'
-import { until } from './lab.mjs'
 import { TRANSPORTS } from './matrix.mjs'
 import { expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 const ADDRESS_TIMEOUT = 10_000
 const MPLEX_IN_A_PAGE = '/dist/tabmesh.mplex.js'
@@ -17,7 +17,7 @@ const MPLEX_IN_A_PAGE = '/dist/tabmesh.mplex.js'
 const CIRCUITS = { webRTC: false, tcp: false, quic: false }
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  * @typedef {import('./matrix.mjs').Kind} Kind
  * @typedef {import('./matrix.mjs').Line} Line

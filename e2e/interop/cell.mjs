@@ -1,13 +1,13 @@
 // One cell of the matrix: two peers meet over one transport, security and muxer, ping, echo 1 MB, measure 20 MB each way, and part.
 
-import { within } from './lab.mjs'
 import { expectedOf, TRANSPORTS } from './matrix.mjs'
 import { parted, trial } from './trial.mjs'
+import { within } from './waiting.mjs'
 
 const PART_TIMEOUT = 5_000
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./matrix.mjs').Pair} Pair
  * @typedef {import('./trial.mjs').Row} Row
  */

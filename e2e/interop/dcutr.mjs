@@ -3,8 +3,8 @@
 // On one machine there is no NAT: what is shown is that both sides understand each other, and end in the roles that the specification gives
 // them. With NATs: e2e/nat/dcutr.mjs.
 
-import { until } from './lab.mjs'
 import { addressOf, afterDial, expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 const CIRCUIT = '/p2p-circuit/p2p/'
 /** Three attempts of five seconds, and what goes before. */
@@ -15,7 +15,7 @@ const BY_QUIC = { transports: { webRTC: false, tcp: false, quic: true } }
 const LIMITED = ['--circuit-duration', '120', '--circuit-bytes', String(128 * 1024)]
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  */
 

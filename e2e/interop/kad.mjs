@@ -2,8 +2,8 @@
 // other finds; records of IPNS that one implementation has made go through all; and one that dies in the middle of it is not missed.
 
 import { createHash } from 'node:crypto'
-import { until } from './lab.mjs'
 import { expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 /** Of nobody else: it never meets the public network. */
 const PREFIX = '/tabmesh'
@@ -65,7 +65,7 @@ const gather = async (scene) => {
   const [first, firstByWebTransport] = [withPart(addresses, '/ws'), withPart(addresses, '/webtransport')]
   const dht = { protocol: PROTOCOL }
   const flags = ['--dht', '--dht-protocol', PROTOCOL, '--bootstrap', first, '--no-stun']
-  const dialling = async (/** @type {Promise<import('./lab.mjs').Side>} */ starting) => {
+  const dialling = async (/** @type {Promise<import('./side.mjs').Side>} */ starting) => {
     const side = await starting
     await side.dial(first)
     return side
@@ -73,7 +73,7 @@ const gather = async (scene) => {
   // A client has to be somewhere for others to find it: at a relay, which is as far as its transport goes.
   const relaysAndPage = async () => {
     const relays = await Promise.all(Array.from({ length: RELAYS }, () => scene.relay(flags, { empties: false })))
-    const [relay] = /** @type {[import('./lab.mjs').OurRelay]} */ (/** @type {unknown} */ (relays))
+    const [relay] = /** @type {[import('./our-relay.mjs').OurRelay]} */ (/** @type {unknown} */ (relays))
     const transports = { webTransport: false, webRTCDirect: false }
     return { relays, page: await scene.ourPage({ relays: [relay.http], bootstrap: [first], dht, transports }) }
   }

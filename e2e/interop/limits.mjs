@@ -104,8 +104,8 @@ export const limits = [
 /**
  * Over a circuit of 128 KiB: marked limited, closed to what does not ask for it, good for a little, cut by a lot, and made again after that.
  *
- * @param {import('./lab.mjs').Side} dialer
- * @param {import('./lab.mjs').Side} target
+ * @param {import('./side.mjs').Side} dialer
+ * @param {import('./side.mjs').Side} target
  */
 const limited = async (dialer, target) => {
   const address = await addressOf(target, CIRCUIT)

@@ -1,10 +1,10 @@
 // Gossipsub with go-libp2p and js-libp2p: what each hears of the other, which of its newer parts are understood, and what is refused.
 
 import { allToAll } from './all-to-all.mjs'
-import { until } from './lab.mjs'
 import { rawPeer } from './raw-pubsub.mjs'
 import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, rust, sees, TOPIC } from './topic.mjs'
 import { addressOf, expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 /** How many messages go holds to be checked, unless it is told otherwise. */
 const GO_QUEUE = 32
@@ -12,7 +12,7 @@ const GO_QUEUE = 32
 const LARGE = 8_000
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  * @typedef {import('./trial.mjs').Case} Case
  */

@@ -10,7 +10,7 @@ const LOCAL_TCP = '/ip4/127.0.0.1/tcp/0'
 const LOCAL_WS = '/ip4/127.0.0.1/tcp/0/ws'
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  * @typedef {import('./matrix.mjs').TransportId} TransportId
  * @typedef {import('./trial.mjs').Case} Case

@@ -110,7 +110,7 @@ export const relayed = [
 /**
  * js-libp2p counts the limits down as it goes; right after the echo it must be within what our relay was told.
  *
- * @param {import('./lab.mjs').Side} js
+ * @param {import('./side.mjs').Side} js
  * @param {string} peerId
  */
 const limitsSeen = async (js, peerId) => {

@@ -3,8 +3,8 @@
 
 import { startRendezvousPeer } from '../../scripts/rendezvous-peer.mjs'
 import { spawnRustPeer } from '../peers/rust/client.mjs'
-import { until } from './lab.mjs'
 import { expect, failure } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 const HEARD_TIMEOUT = 10_000
 

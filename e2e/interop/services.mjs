@@ -7,7 +7,7 @@ const LOCAL_WS = '/ip4/127.0.0.1/tcp/0/ws'
 const listening = { listen: [LOCAL_WS] }
 const KEY = `${FETCH_PREFIX}schlüssel`
 
-/** @typedef {import('./lab.mjs').Side} Side */
+/** @typedef {import('./side.mjs').Side} Side */
 
 /** @param {Side} side */
 const firstAddress = async (side) => /** @type {string} */ ((await side.addresses())[0])

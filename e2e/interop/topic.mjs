@@ -1,7 +1,7 @@
 // What the cases of pubsub have in common: peers that meet in a topic, and what each then hears.
 
-import { until } from './lab.mjs'
 import { expect } from './trial.mjs'
+import { until } from './waiting.mjs'
 
 export const TOPIC = 'interop'
 export const listening = { listen: ['/ip4/127.0.0.1/tcp/0/ws'] }
@@ -11,7 +11,7 @@ const SEQNO_BYTES = 8
 const QUIET = 300
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  */
 

@@ -1,6 +1,6 @@
 // What every cell does once there is a way from one peer to another: connect, ping, 1 MB echoed and compared by hash, 20 MB there and back.
 
-import { until } from './lab.mjs'
+import { until } from './waiting.mjs'
 
 const MB = 1_000_000
 const ECHO_BYTES = MB
@@ -23,7 +23,7 @@ const WAYS = /** @type {[string, Way][]} */ ([
 const MOVE_TIMEOUT = 20_000
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  * @typedef {{ connect?: number, ping?: number, echo?: number, up?: number, down?: number, note?: string }} Row
  * Milliseconds, and MB/s.

@@ -16,7 +16,7 @@ const JS_TRIES = 5
 const JS_TRY_TIMEOUT = 4_000
 
 /**
- * @typedef {import('./lab.mjs').Side} Side
+ * @typedef {import('./side.mjs').Side} Side
  * @typedef {import('./lab.mjs').Scene} Scene
  */
 
