@@ -37,7 +37,7 @@ const areas = [
   [/^src\/engine\/net\//, { name: 'src/engine/net', floor: 6, packages: engine }],
   [/^src\/engine\/testing\//, { name: 'src/engine/testing', floor: 7, packages: engine }],
   [/^workers\/aead\//, { name: 'workers/aead', floor: 7 }],
-  [/^src\/types\.ts$/, { name: 'src/types.ts', floor: 7 }],
+  [/^src\/types(\.ts$|\/)/, { name: 'src/types.ts', floor: 7 }],
   // What the browser's sockets and Node's have in common.
   [/^src\/sockets\//, { name: 'src/sockets', floor: 8, never: ['src/engine/testing'] }],
   [/^src\/port\//, { name: 'src/port', floor: 8, never: ['src/engine/testing'], packages: ['comlink', '@noble/hashes'] }],

@@ -20,6 +20,9 @@ export type { Peer, PeerStoreView, StreamHandler } from './peer.ts'
 export type { PeerStream } from './peer-stream.ts'
 export type { Pubsub } from './pubsub.ts'
 export type { Room } from './room.ts'
+export type * from './types/gater.ts'
+export type * from './types/pubsub.ts'
+export type * from './types/room.ts'
 export type * from './types.ts'
 
 /**

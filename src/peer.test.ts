@@ -6,7 +6,7 @@ import type { TabmeshError } from './errors.ts'
 import type { Peer } from './peer.ts'
 import { gatesOf } from './port/gates.ts'
 import { Lab } from './testing/lab.ts'
-import type { Gater } from './types.ts'
+import type { Gater } from './types/gater.ts'
 
 const gated = (lab: Lab, gater: Gater): Promise<{ peer: Peer; address: string }> => lab.peer({ gates: gatesOf(gater) }, { gater })
 

@@ -14,13 +14,13 @@ import type { Judges } from './port/namespaces.ts'
 import type { RoomJoined } from './port/room-records.ts'
 import { Pubsub } from './pubsub.ts'
 import { encodePresence, Room } from './room.ts'
+import type { Gater } from './types/gater.ts'
+import type { JoinOptions } from './types/room.ts'
 import type {
   CallOptions,
   ConnectionInfo,
   FetchLookup,
-  Gater,
   HandleOptions,
-  JoinOptions,
   KnownPeer,
   LogEntry,
   Metrics,

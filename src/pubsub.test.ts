@@ -4,7 +4,7 @@ import { TabmeshError } from './errors.ts'
 import type { Peer } from './peer.ts'
 import { messageIdOf, pubsubSettings } from './pubsub.ts'
 import { Lab } from './testing/lab.ts'
-import type { GossipsubOptions, PubsubMessage } from './types.ts'
+import type { GossipsubOptions, PubsubMessage } from './types/pubsub.ts'
 
 interface Member {
   readonly peer: Peer

@@ -23,7 +23,7 @@ import type {
   PubsubMessage,
   PubsubState,
   SubscribeOptions,
-} from './types.ts'
+} from './types/pubsub.ts'
 
 export interface PubsubOwner {
   readonly self: string

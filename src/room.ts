@@ -14,7 +14,8 @@ import type { ControlClient } from './port/control.ts'
 import { Lane, type Records } from './port/lane.ts'
 import { LaneReader } from './port/lane-reader.ts'
 import { FILE, JOIN, LEAVE, MESSAGE, PRESENCE, PROGRESS, REFUSED, type RoomJoined, SEND, SEND_TO, SENT, SHOW } from './port/room-records.ts'
-import type { ConnectionInfo, RoomEvents, RoomFile, RoomMessage, RoomPeer, SendFileOptions, StreamInfo } from './types.ts'
+import type { RoomEvents, RoomFile, RoomMessage, RoomPeer, SendFileOptions } from './types/room.ts'
+import type { ConnectionInfo, StreamInfo } from './types.ts'
 
 export interface RoomOwner {
   readonly control: ControlClient

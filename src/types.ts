@@ -1,15 +1,13 @@
 /**
- * The public types: plain values only. A peer id is its text, a multiaddr is its text, payloads are Uint8Array.
+ * The public types: plain values only. A peer id is its text, a multiaddr is its text, payloads are Uint8Array. Beside them are those of the gater, of
+ * pubsub and of rooms (types/).
  */
 
-import type { Inspection, PubsubPeer, PubsubTopic } from './engine/protocols/gossipsub/inspect.ts'
-import type { Params } from './engine/protocols/gossipsub/params.ts'
-import type { ScoreParams, Thresholds, TopicScoreParams } from './engine/protocols/gossipsub/score-params.ts'
-import type { Counts } from './engine/protocols/gossipsub/state.ts'
 import type { TabmeshError } from './errors.ts'
+import type { Gater } from './types/gater.ts'
+import type { GossipsubOptions, PubsubMetrics } from './types/pubsub.ts'
 
 export type { ErrorCode } from './errors.ts'
-export type { PubsubPeer, PubsubTopic }
 
 /** How long to wait and when to stop waiting. */
 export interface CallOptions {
@@ -150,55 +148,6 @@ export interface ConnectionOptions {
   gater?: Gater
 }
 
-/**
- * The application decides with whom its peer deals. Only the hooks that are there when the peer starts are asked, each as a method of the gater,
- * several at a time.
- *
- * `true` allows. `false` refuses: with ERR_GATED here, among the `errors` of a dial; the remote sees a closed connection and is not told why. A
- * hook that throws, rejects or answers anything else refuses too, and is an `error` event of ERR_HANDLER. One that has not answered within
- * 5 seconds refuses as well: the remote does not wait for ever.
- */
-export interface Gater {
-  /** Before an address is tried: nothing of it has been contacted yet. */
-  dial?(attempt: DialAttempt): Verdict
-  /** Somebody has come: nothing of it has been read yet. */
-  accept?(newcomer: Newcomer): Verdict
-  /** The remote has proved who it is, on a connection of either direction. */
-  secured?(remote: SecuredRemote): Verdict
-  /** The connection is whole, and nobody has heard of it yet. */
-  upgraded?(connection: UpgradedConnection): Verdict
-  /** A relay's: a peer wants to be reachable through it. A peer that is no relay is never asked. */
-  reservation?(request: ReservationRequest): Verdict
-}
-
-export type Verdict = boolean | Promise<boolean>
-
-export interface DialAttempt {
-  /** Undefined where the address does not tell, and nobody knows. */
-  readonly remotePeer: string | undefined
-  readonly remoteAddr: string
-}
-
-export interface Newcomer {
-  /** Where it comes from, as a socket or a relay has it; behind a relay with the peer id that the relay announces, which is not proved yet. */
-  readonly remoteAddr: string
-}
-
-export interface SecuredRemote {
-  readonly remotePeer: string
-  readonly remoteAddr: string
-  readonly direction: 'inbound' | 'outbound'
-}
-
-export type UpgradedConnection = Pick<
-  ConnectionInfo,
-  'remotePeer' | 'remoteAddr' | 'direction' | 'transport' | 'limited' | 'encryption' | 'muxer'
->
-
-export interface ReservationRequest {
-  readonly remotePeer: string
-}
-
 export interface LogEntry {
   /** Unix milliseconds. */
   time: number
@@ -289,181 +238,6 @@ export interface KnownPeer {
   readonly seenAt: number
 }
 
-/**
- * How this peer takes part in publish/subscribe (https://github.com/libp2p/specs/tree/master/pubsub/gossipsub). What all peers of a topic must agree
- * on is `signing` and `messageId`; the rest is each one's own.
- */
-export interface GossipsubOptions {
-  /**
-   * `'StrictSign'`, the default: every message names its author, has a number and is signed, and others are refused. `'StrictNoSign'`: none of
-   * these, and what has them is refused.
-   */
-  signing?: 'StrictSign' | 'StrictNoSign'
-  /**
-   * What tells messages apart: `'go'`, `'js'` or `'rust'`, the default of that implementation, or `'content'`, the SHA-256 of the data. By
-   * default `'go'`, and `'content'` where nothing is signed. Peers that have another form get all messages, but can't be told in gossip which
-   * there are. A function is for Node only: it is called for each copy of a message, and a page's engine is on another thread (ERR_UNSUPPORTED).
-   */
-  messageId?: 'go' | 'js' | 'rust' | 'content' | MessageIdFunction
-  /** Peers, by id or by address with `/p2p/…`, that are kept connected outside of all meshes: they get, and we take from them, everything. */
-  direct?: string[]
-  /** Whether what this peer publishes goes to all peers of the topic that it knows, and not to its mesh only; on. */
-  floodPublish?: boolean
-  /** Whether peers that are sent away are told of others; off. For peers that many come to first. */
-  peerExchange?: boolean
-  /** Whether what this peer publishes to a topic it is in is a `message` event here too; off. */
-  emitSelf?: boolean
-  /** Sizes of the mesh, times and limits; the defaults are go's. */
-  params?: Partial<GossipsubParams>
-  /** How peers are scored, and from which scores on they are not listened to. */
-  score?: Partial<GossipsubScoreParams>
-}
-
-/** Times are milliseconds. */
-export type GossipsubParams = Omit<Params, 'floodPublish' | 'peerExchange'>
-export type GossipsubScoreParams = ScoreParams
-export type GossipsubTopicScoreParams = TopicScoreParams
-export type GossipsubThresholds = Thresholds
-
-/** What a message id is made of: bytes, or text that is taken as UTF-8; up to 256 bytes. Absent fields are those that unsigned messages have not. */
-export type MessageIdFunction = (message: {
-  readonly topic: string
-  readonly from: string | undefined
-  readonly data: Uint8Array
-  readonly seqno: Uint8Array | undefined
-  readonly key: Uint8Array | undefined
-}) => Uint8Array | string
-
-/** A message that somebody published. */
-export interface PubsubMessage {
-  readonly topic: string
-  /** The peer that wrote and signed it; undefined where nothing is signed. */
-  readonly from: string | undefined
-  /** The peer that passed it on to us, which may be the author. */
-  readonly via: string
-  readonly data: Uint8Array
-  /** What tells it from others, in hexadecimals. */
-  readonly id: string
-  /** The author's count, higher for each message; absent where nothing is signed. */
-  readonly seqno?: bigint
-  /** `data` as UTF-8. */
-  text(): string
-}
-
-/**
- * `'accept'`: it is told here, and passed on. `'reject'`: it is neither, and counts against who sent it (gossipsub's P₄): for what no honest peer
- * sends. `'ignore'`: it is neither, and nobody's fault.
- */
-export type MessageVerdict = 'accept' | 'reject' | 'ignore'
-
-/**
- * Decides on what others publish to a topic, before anybody hears of it. It has 30 seconds; what takes longer, throws, rejects or answers anything
- * else is ignored, and the latter three are an `error` event of ERR_HANDLER.
- */
-export type MessageValidator = (message: PubsubMessage) => MessageVerdict | Promise<MessageVerdict>
-
-export interface SubscribeOptions {
-  /** Everything that is rightly signed is accepted if absent. */
-  validate?: MessageValidator
-}
-
-export interface PublishResult {
-  /** The message's id, as its receivers see it. */
-  readonly id: string
-  /**
-   * Peers that it is on its way to: those of the topic, or of its mesh without `floodPublish`. With none it is kept for some seconds, for peers
-   * that come meanwhile.
-   */
-  readonly peers: number
-}
-
-/** A look inside: who is scored how, who is in which mesh. */
-export interface PubsubState extends Inspection {
-  /** Messages that this page was not told of, because it did not listen for too long. */
-  readonly dropped: number
-}
-
-/** What happens in `peer.pubsub`, in the `detail` of the event of that name. */
-export interface PubsubEvents {
-  /** A message in a topic that this peer is in, once. */
-  message: PubsubMessage
-  /** A connected peer has come into a topic or left it, whether this peer is in it or not. */
-  'subscription:change': { peer: string; topic: string; subscribed: boolean }
-}
-
-export interface JoinOptions<P = unknown> extends CallOptions {
-  /**
-   * Makes the room end-to-end private: its topic, its namespace at relays and the key of all that is said in it are derived from name and password.
-   * Who has another password is in another room. Hashing takes some 300 ms, in the engine.
-   */
-  password?: string
-  /** What members are told of this one from the start: see `room.presence`. */
-  presence?: P
-}
-
-/** A member of a room, as it is now. */
-export interface RoomPeer<P = unknown> {
-  /** Whether there is a connection with it that no relay carries. */
-  readonly direct: boolean
-  /** What carries the connection; undefined where there is none of our own: others pass on what is said. */
-  readonly transport: TransportName | undefined
-  /** Milliseconds, once measured. */
-  readonly rtt: number | undefined
-  /** What it tells of itself; undefined where it tells nothing. */
-  readonly presence: P | undefined
-}
-
-export interface RoomMessage {
-  readonly from: string
-  readonly data: Uint8Array
-  /** Whether it was sent to this peer only, by `sendTo`. */
-  readonly private: boolean
-  /** `data` as UTF-8. */
-  text(): string
-}
-
-export interface SendFileOptions extends CallOptions {
-  /** What the receiver sees; the file's own name by default. */
-  name?: string
-  /** Called as the receiver takes it, about each MiB; `sent` bytes of `size` are there. */
-  onProgress?: (progress: { sent: number; size: number }) => void
-}
-
-/** A file that a member sends to this peer. Nothing of it comes before `accept`; who does neither has rejected it after ten minutes. */
-export interface RoomFile {
-  readonly from: string
-  /** As the sender says, without what would lead to another folder. */
-  readonly name: string
-  /** MIME, as the sender says; may be empty. */
-  readonly type: string
-  readonly size: number
-  /**
-   * Its bytes, as they come: it is sent no faster than they are read, and never in memory as a whole. The stream closes when all has come and its
-   * hash is that of what was sent; else it fails: with ERR_FILE_CORRUPT, or where the rest did not come. Cancelling it gives the file up. Once.
-   */
-  accept(): ReadableStream<Uint8Array>
-  reject(): void
-}
-
-/** What happens in a room, in the `detail` of the event of that name. */
-export interface RoomEvents<P = unknown> {
-  /**
-   * Something that another member said. What one member says to all comes in the order in which it did, each message once; and so does what it says
-   * to this peer alone, beside that. What is lost on the way is asked for again; only what can't be had within five seconds is left out.
-   */
-  message: RoomMessage
-  join: { peer: string; presence: P | undefined }
-  /**
-   * `'left'` by its own word, or `'lost'`: it closed its page, sleeps or has no network. That shows within some seconds where its connections break, and
-   * after 30 seconds in any case (later in rooms of more than 50 members).
-   */
-  leave: { peer: string; reason: 'left' | 'lost' }
-  /** A member has changed what it tells of itself. Of several changes within a moment only the last one is told. */
-  presence: { peer: string; presence: P | undefined }
-  /** A member sends a file to this peer. */
-  file: RoomFile
-}
-
 /** Whether others can dial us without a relay, as far as they have said (AutoNAT). */
 export type Reachability = 'public' | 'private' | 'unknown'
 
@@ -483,16 +257,6 @@ export interface PeerEvents {
   'relay:reserved': { relay: string; addresses: readonly string[]; expires: number }
   'relay:lost': { relay: string; error: TabmeshError | undefined }
   error: TabmeshError
-}
-
-/** Counters of pubsub since the start. */
-export interface PubsubMetrics extends Readonly<Counts> {
-  /** Now: peers it talks to, topics this peer is in, and places in meshes, over all of them. */
-  readonly peers: number
-  readonly topics: number
-  readonly mesh: number
-  /** Messages that this page was not told of, because it did not listen for too long. */
-  readonly dropped: number
 }
 
 /** Counters since the start. */

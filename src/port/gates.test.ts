@@ -4,7 +4,7 @@ import type { PeerId } from '../engine/codec/peer-id.ts'
 import { ask, type Candidate, type Question } from '../engine/net/gater.ts'
 import { World } from '../engine/testing/world.ts'
 import type { TabmeshError } from '../errors.ts'
-import type { Gater } from '../types.ts'
+import type { Gater } from '../types/gater.ts'
 import { askPage, decide, gatesOf } from './gates.ts'
 import type { GateName, GateQuestion } from './messages.ts'
 

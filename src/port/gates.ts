@@ -10,7 +10,7 @@
 import type { Cancel } from '../engine/host.ts'
 import type { Answer, Gater as EngineGater } from '../engine/net/gater.ts'
 import { TabmeshError } from '../errors.ts'
-import type { Gater } from '../types.ts'
+import type { Gater } from '../types/gater.ts'
 import type { GateName, GateQuestion } from './messages.ts'
 
 const names: readonly GateName[] = ['dial', 'accept', 'secured', 'upgraded', 'reservation']

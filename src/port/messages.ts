@@ -12,15 +12,15 @@
  */
 
 import type { PlainError } from '../errors.ts'
+import type { Gater } from '../types/gater.ts'
+import type { PubsubState } from '../types/pubsub.ts'
 import type {
   ConnectionInfo,
   ConnectionOptions,
-  Gater,
   KnownPeer,
   Metrics,
   OpenStreamOptions,
   PerfResult,
-  PubsubState,
   Reachability,
   StreamInfo,
   Target,

@@ -30,7 +30,7 @@ import { messageIds } from '../engine/protocols/gossipsub/message-id.ts'
 import { type GossipsubService, gossipsubService } from '../engine/protocols/gossipsub/service.ts'
 import { latin1 } from '../engine/protocols/gossipsub/text.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
-import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState } from '../types.ts'
+import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState } from '../types/pubsub.ts'
 import { type Batch, Lane, Records } from './lane.ts'
 import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, verdicts } from './pubsub-records.ts'
 

@@ -9,7 +9,7 @@
  *   message = topic, author, relayer (texts; '' for none), seqno (bytes, empty for none), id, data
  */
 
-import type { GossipsubParams, GossipsubScoreParams, MessageVerdict } from '../types.ts'
+import type { GossipsubParams, GossipsubScoreParams, MessageVerdict } from '../types/pubsub.ts'
 
 export const PUBLISH = 0
 export const VERDICT = 1
