@@ -61,7 +61,7 @@ export class Connection {
   readonly openedAt: number
   readonly streams = new Set<Stream>()
   identified: Identified | undefined
-  /** A ping was answered here: new streams prefer it over a relayed one. */
+  /** A ping or identify was answered here: new streams prefer it over a relayed one. */
   proven = false
   status: 'open' | 'retiring' | 'closed' = 'open'
   readonly #mux: () => Muxer

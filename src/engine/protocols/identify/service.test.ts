@@ -49,6 +49,13 @@ describe('two peers', () => {
     expect(b.node.connections()[0]?.identified?.observed?.text).toBe(b.address.text.split('/p2p/')[0])
   })
 
+  it('have proven the connection when they know each other: who chooses one by what was learnt counts on it', () => {
+    const proven: boolean[] = []
+    const chooser: Service = { name: 'chooser', protocols: {}, onIdentify: (connection) => proven.push(connection.proven) }
+    exchange(1, { a: () => [identifyService(), chooser], b: () => [identifyService(), chooser] })
+    expect(proven).toEqual([true, true])
+  })
+
   it('push what changes, whichever of them dialled', () => {
     const { world, a, b } = pair(2)
     for (const [one, two, port] of [

@@ -73,6 +73,8 @@ export const identifyService = ({ agent = AGENT }: IdentifyOptions = {}): Servic
         if (!outcome.ok) return
         const { connection } = stream
         stream.finish(net.host)
+        // Before anybody chooses a connection by what was learnt.
+        if (connection.direct && !isPush) connection.proven = true
         net.identified(connection, learn(connection, outcome.value, isPush))
         pushes.identified(connection)
       },
