@@ -17,20 +17,18 @@
  * before 5 s. While the network is away nothing is concluded. A session whose ICE still holds is not closed for want of answers: its remote
  * may be a frozen page.
  *
- * Bounds: one try of each session at a time; those of machine.ts and ways.ts; MEND_MAX_INBOUND streams of one peer.
+ * Bounds: one try (try.ts) of each session at a time; those of machine.ts and ways.ts; MEND_MAX_INBOUND streams of one peer.
  */
 
-import { asTabmeshError, TabmeshError } from '../../../errors.ts'
+import { TabmeshError } from '../../../errors.ts'
 import { equalBytes } from '../../codec/bytes.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
 import {
   CHECK_BRIEF,
-  CHECK_MAX,
   MEND_ANSWER_TIMEOUT,
   MEND_LOOK_AGAIN,
-  MEND_MAX_FRAME,
   MEND_MAX_INBOUND,
   MEND_RETRY_MAX,
   MEND_RETRY_MIN,
@@ -41,18 +39,19 @@ import {
 import type { Connection } from '../../net/connection.ts'
 import type { Net, Service } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
-import { FrameReader } from '../../wire/frame.ts'
+import type { FrameReader } from '../../wire/frame.ts'
 import type { Muxer } from '../../wire/muxer.ts'
 import { type WebrtcMuxer, webrtcMuxer } from '../../wire/webrtc/muxer.ts'
 import type { RtcState } from '../../wire/webrtc/rtc.ts'
 import type { RtcSession } from '../../wire/webrtc/session.ts'
-import { Restart, type RestartInput, type RestartRole } from './machine.ts'
-import { decodeRestart, encodeRestart, ICE_RESTART } from './messages.ts'
+import type { RestartRole } from './machine.ts'
+import { encodeRestart, ICE_RESTART } from './messages.ts'
+import { awaitOffer, type Check, deaf, Try } from './try.ts'
 import { type CircuitDial, circuitsTo, openCircuit } from './ways.ts'
 
 export interface IceRestartOptions {
   /** The check service's. */
-  check(connection: Connection, patience: number, done: (alive: boolean) => void): Cancel
+  readonly check: Check
   /** A path is silent, and others may be too. */
   checkAll(): void
   /** The relay transport's `dial`. */
@@ -64,11 +63,6 @@ export interface IceRestartOptions {
 export interface IceRestart extends Service {
   /** A muxer for a session that has just connected; it is mended from then on. */
   muxer(session: RtcSession): WebrtcMuxer
-}
-
-interface Try {
-  readonly machine: Restart
-  handle(input: RestartInput): void
 }
 
 /** A session, and what is done about it. */
@@ -204,7 +198,7 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
         return
       }
       if (!outcome.ok) return again(it)
-      restart(it, outcome.value.openStream([ICE_RESTART]), { t: 'offerer' }, new FrameReader(MEND_MAX_FRAME))
+      restart(it, outcome.value.openStream([ICE_RESTART]), { t: 'offerer' })
     })
     it.opening = () => {
       timer()
@@ -238,100 +232,29 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
   }
 
   /** One try over `stream`. */
-  const restart = (it: Kept, stream: Stream, role: RestartRole, frames: FrameReader): Try => {
-    const { host } = net
-    const { connection, session } = it
-    const machine = new Restart(role, session.name, session.fingerprint, host.now())
-    let confirming: Cancel = () => {}
-    const finish = (): void => {
-      timer()
-      confirming()
-      session.listen(deaf)
-      if (it.trying === current) it.trying = undefined
-    }
-    const confirm = (): void => {
-      if (connection === undefined) return
-      confirming = check(connection, CHECK_MAX, (alive) => {
-        if (alive) current.handle({ t: 'alive' })
-        else if (!machine.over && connection.status !== 'closed') confirm()
-      })
-    }
-    const act = (): void => {
-      for (let output = machine.poll(); output !== undefined; output = machine.poll()) {
-        switch (output.t) {
-          case 'send':
-            stream.write(encodeRestart(output.message))
-            break
-          case 'makeOffer':
-            session.peer.restart?.()
-            break
-          case 'makeAnswer':
-            session.peer.makeAnswer(output.offer)
-            break
-          case 'setAnswer':
-            session.peer.setAnswer(output.answer)
-            break
-          case 'addCandidate':
-            session.peer.addCandidate(output.json)
-            break
-          case 'confirm':
-            confirm()
-            break
-          case 'done':
-            finish()
-            stream.detach()
-            stream.finish(host)
-            recovered(it)
-            break
-          case 'failed':
-            finish()
-            stream.abort(output.fault)
-            if (stream.connection.direction === 'outbound') stream.connection.retire()
-            if (output.unknown)
-              lose(it, new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote gave the broken path up', { cause: output.fault }))
-            else again(it)
-            break
-        }
-      }
-    }
-    const current: Try = {
-      machine,
-      handle(input) {
-        machine.handle(input, host.now())
-        act()
+  const restart = (it: Kept, stream: Stream, role: RestartRole, frames?: FrameReader): Try => {
+    const { session, connection } = it
+    const current = new Try(
+      {
+        host: net.host,
+        session,
+        connection,
+        check,
+        onOver() {
+          if (it.trying === current) it.trying = undefined
+        },
+        onDone: () => recovered(it),
+        onFailed(cause, unknown) {
+          if (unknown) lose(it, new TabmeshError('ERR_CONNECTION_CLOSED', 'the remote gave the broken path up', { cause }))
+          else again(it)
+        },
       },
-    }
-    const timer = host.after(MEND_TRY_TIMEOUT + 1, () => current.handle({ t: 'tick' }))
+      stream,
+      role,
+      frames,
+    )
     it.trying = current
-    session.listen({
-      onDescription(sdp, type) {
-        // One of a try that was given up.
-        if (type !== undefined && (type === 'offer') !== (role.t === 'offerer')) return
-        current.handle({ t: 'description', sdp })
-      },
-      onCandidate: (json) => current.handle({ t: 'gathered', json }),
-      onState: () => {},
-      onRefused: (cause) => current.handle({ t: 'refused', cause }),
-    })
-    const hearBytes = (bytes: Uint8Array): void => {
-      try {
-        for (const body of frames.push(bytes)) current.handle({ t: 'message', message: decodeRestart(body) })
-      } catch (cause) {
-        current.handle({ t: 'giveUp', fault: asTabmeshError(cause, 'ERR_PROTOCOL', 'an ICE restart') })
-      }
-    }
-    stream.attach({
-      onData(bytes) {
-        stream.release(bytes.length)
-        if (!machine.over) hearBytes(bytes)
-      },
-      onEnd() {
-        current.handle({ t: 'ended', fault: undefined })
-        stream.end()
-      },
-      onClose: (fault) => current.handle({ t: 'ended', fault }),
-    })
-    act()
+    current.start()
     return current
   }
 
@@ -346,7 +269,7 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
       stream.finish(net.host)
     }
     if (it === undefined || it.session.peer.restart === undefined) return refuse('unknown')
-    const ours = it.trying?.machine.offeredAt
+    const ours = it.trying?.offeredAt
     if (ours !== undefined && net.self > peer && net.host.now() - ours < MEND_ANSWER_TIMEOUT) return refuse('busy')
     const earlier = it.trying
     it.trying = undefined
@@ -435,33 +358,7 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     },
 
     onStream(stream) {
-      const frames = new FrameReader(MEND_MAX_FRAME)
-      const timer = net.host.after(MEND_TRY_TIMEOUT, () => stream.abort(new TabmeshError('ERR_TIMEOUT', 'an ICE restart without an offer')))
-      stream.attach({
-        onData(bytes) {
-          stream.release(bytes.length)
-          try {
-            let current: Try | undefined
-            for (const body of frames.push(bytes)) {
-              const message = decodeRestart(body)
-              if (current !== undefined) {
-                current.handle({ t: 'message', message })
-                continue
-              }
-              timer()
-              if (message.t !== 'offer') throw new TabmeshError('ERR_PROTOCOL', `an ICE restart begins with ${message.t}`, { remote: true })
-              stream.detach()
-              current = answer(stream, message, frames)
-              if (current === undefined) return
-            }
-          } catch (cause) {
-            timer()
-            stream.abort(asTabmeshError(cause, 'ERR_PROTOCOL', 'an ICE restart'))
-          }
-        },
-        onEnd: () => stream.end(),
-        onClose: () => timer(),
-      })
+      awaitOffer(stream, net.host, (offer, frames) => answer(stream, offer, frames))
     },
 
     stop() {
@@ -469,5 +366,3 @@ export const iceRestart = ({ check, checkAll, circuit, routes }: IceRestartOptio
     },
   }
 }
-
-const deaf = { onDescription: () => {}, onCandidate: () => {}, onState: () => {}, onRefused: () => {} }
