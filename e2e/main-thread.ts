@@ -7,12 +7,14 @@ import { type Browser, expect, type Page } from 'playwright/test'
 
 interface TraceEvent {
   readonly name: string
+  readonly ph: string
   readonly pid: number
   readonly tid: number
   readonly ts: number
   /** Microseconds. */
   readonly dur?: number
   readonly tdur?: number
+  readonly args?: { readonly name?: string }
 }
 
 export interface Tasks {
@@ -50,4 +52,23 @@ export const watchTasks = async (browser: Browser, page: Page, work: () => Promi
   expect(tasks.length, 'tasks in the trace').toBeGreaterThan(0)
   const longest = (of: (task: TraceEvent) => number | undefined): number => Math.max(...tasks.map((task) => (of(task) ?? 0) / 1_000))
   return { count: tasks.length, longest: longest(({ tdur, dur }) => tdur ?? dur), longestByClock: longest(({ dur }) => dur) }
+}
+
+/** Milliseconds of the longest task that any page's own thread ran, in a trace of 'toplevel' and '__metadata'. */
+export const longestTask = (trace: Buffer): number => {
+  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] }
+  const main = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid} ${tid}`),
+  )
+  let longest = 0
+  let tasks = 0
+  for (const { ph, pid, tid, tdur } of traceEvents) {
+    if (ph !== 'X' || tdur === undefined || !main.has(`${pid} ${tid}`)) continue
+    tasks += 1
+    longest = Math.max(longest, tdur / 1000)
+  }
+  expect(tasks, 'tasks in the trace').toBeGreaterThan(1_000)
+  return longest
 }

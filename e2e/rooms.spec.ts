@@ -3,6 +3,7 @@
 import { expect, type Page } from 'playwright/test'
 import type { PeerOptions, Room } from 'tabmesh'
 import { start, test } from './harness.ts'
+import { longestTask } from './main-thread.ts'
 import { startRelay } from './relay-process.ts'
 
 interface RoomLog {
@@ -275,35 +276,6 @@ test('eight members draw together: sixty updates a second of each, and no page i
   for (const { heard } of told) expect(heard).toBeGreaterThanOrEqual(7 * 60 * seconds)
   expect(longest).toBeLessThan(50)
 })
-
-interface TraceEvent {
-  readonly name: string
-  readonly ph: string
-  readonly pid: number
-  readonly tid: number
-  /** Microseconds that the thread was at it, and not the machine at something else. */
-  readonly tdur?: number
-  readonly args?: { readonly name?: string }
-}
-
-/** Milliseconds of the longest task that a page's own thread ran. */
-const longestTask = (trace: Buffer): number => {
-  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] }
-  const main = new Set(
-    traceEvents
-      .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
-      .map(({ pid, tid }) => `${pid} ${tid}`),
-  )
-  let longest = 0
-  let tasks = 0
-  for (const { ph, pid, tid, tdur } of traceEvents) {
-    if (ph !== 'X' || tdur === undefined || !main.has(`${pid} ${tid}`)) continue
-    tasks += 1
-    longest = Math.max(longest, tdur / 1000)
-  }
-  expect(tasks).toBeGreaterThan(1_000)
-  return longest
-}
 
 /** The process that a page runs in: the one that works when the page does. */
 const processOf = async (page: Page): Promise<number> => {

@@ -91,28 +91,42 @@ const count = (): void => {
 
 // ── Pens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Ours, at most 60 times a second. */
+/** Milliseconds between two updates; how much of that a page that was held up makes good, with what it has missed. */
+const UPDATE = 1_000 / 60
+const HELD_UP = 1_000
+
+/** Ours, 60 times a second, whether the page draws as often or not. */
 export const onPen = (tell: (pen: Pen) => void): void => {
   let latest: Pen | undefined
-  let toldAt = 0
+  let due = 0
+  let waits = false
   const next = (): void => {
-    const pen = latest
+    if (latest === undefined) return
+    if (own?.down && latest.down) lines.push({ from: own, to: latest, colour: me.colour })
+    own = latest
     latest = undefined
-    toldAt = performance.now()
-    if (pen === undefined) return
-    if (own?.down && pen.down) line(own, pen, me.colour)
-    own = pen
-    tell(pen)
+    due += UPDATE
+    tell(own)
+    drawSoon()
   }
   const moved = (event: PointerEvent): void => {
     const box = canvas.getBoundingClientRect()
-    // As finely as others are told: all see the same.
-    const within = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * GRID) / GRID
-    if (latest === undefined) setTimeout(next, toldAt + 1_000 / 60 - performance.now())
-    latest = {
-      x: within((event.clientX - box.left) / box.width),
-      y: within((event.clientY - box.top) / box.height),
-      down: event.buttons === 1,
+    const all = event.getCoalescedEvents()
+    for (const { clientX, clientY, buttons } of all.length > 0 ? all : [event]) {
+      // As finely as others are told: all see the same.
+      const within = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * GRID) / GRID
+      latest = { x: within((clientX - box.left) / box.width), y: within((clientY - box.top) / box.height), down: buttons === 1 }
+      const now = performance.now()
+      due = Math.max(due, now - HELD_UP)
+      if (due <= now) {
+        next()
+      } else if (!waits) {
+        waits = true
+        setTimeout(() => {
+          waits = false
+          next()
+        }, due - now)
+      }
     }
   }
   canvas.addEventListener('pointermove', moved)
@@ -126,23 +140,64 @@ export const onPen = (tell: (pen: Pen) => void): void => {
 export const showPen = (id: string, pen: Pen): void => {
   const painter = painters.get(id)
   if (painter === undefined) return
-  if (painter.pen?.down && pen.down) line(painter.pen, pen, painter.colour)
+  if (painter.pen?.down && pen.down) lines.push({ from: painter.pen, to: pen, colour: painter.colour })
   painter.pen = pen
-  painter.cursor.hidden = false
-  painter.cursor.style.translate = `${pen.x * 100}cqw ${pen.y * 100}cqh`
+  drawSoon()
 }
 
-const line = (from: Pen, to: Pen, colour: string): void => {
-  context.strokeStyle = colour
-  context.beginPath()
-  context.moveTo(from.x * canvas.width, from.y * canvas.height)
-  context.lineTo(to.x * canvas.width, to.y * canvas.height)
-  context.stroke()
+// ── Frames ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Line {
+  from: Pen
+  to: Pen
+  colour: string
+}
+
+/** What came since the last frame. A page that nobody looks at has no frames: then it is drawn when there are many. */
+const lines: Line[] = []
+const MANY = 5_000
+
+/** Milliseconds without a frame after each. Where timers come late the machine has too much to do: fewer frames leave time for updates. */
+let pause = 8
+let drawing = false
+
+/** Once a frame at most, however many updates come: 60 a second, and down to some 15 on a machine that can't. */
+const drawSoon = (): void => {
+  if (lines.length > MANY) drawLines()
+  if (drawing) return
+  drawing = true
+  const due = performance.now() + pause
+  setTimeout(() => {
+    pause = performance.now() - due > 8 ? Math.min(pause + 8, 50) : Math.max(pause - 1, 8)
+    requestAnimationFrame(() => {
+      drawing = false
+      drawLines()
+      for (const { pen, cursor } of painters.values()) {
+        if (pen === undefined) continue
+        cursor.hidden = false
+        cursor.style.translate = `${pen.x * 100}cqw ${pen.y * 100}cqh`
+      }
+    })
+  }, pause)
+}
+
+const drawLines = (): void => {
+  for (const { from, to, colour } of lines) {
+    context.strokeStyle = colour
+    context.beginPath()
+    context.moveTo(from.x * canvas.width, from.y * canvas.height)
+    context.lineTo(to.x * canvas.width, to.y * canvas.height)
+    context.stroke()
+  }
+  lines.length = 0
 }
 
 // ── The picture ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const clear = (): void => context.clearRect(0, 0, canvas.width, canvas.height)
+export const clear = (): void => {
+  lines.length = 0
+  context.clearRect(0, 0, canvas.width, canvas.height)
+}
 
 export const onClear = (tell: () => void): void => {
   $('clear').addEventListener('click', () => {
@@ -152,6 +207,7 @@ export const onClear = (tell: () => void): void => {
 }
 
 export const picture = async (): Promise<Uint8Array> => {
+  drawLines()
   const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, 'image/webp', 0.9))
   return new Uint8Array((await blob?.arrayBuffer()) ?? [])
 }
