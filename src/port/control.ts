@@ -7,6 +7,7 @@
  */
 
 import { expose, type TransferHandler, transfer, transferHandlers, wrap } from 'comlink'
+import type { Outcome } from '../engine/wire/conversation.ts'
 import { asTabmeshError, deflateError, inflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { CommandName, Commands, EngineControl } from './messages.ts'
 import { Pipe } from './pipe.ts'
@@ -132,6 +133,12 @@ export type Commander = {
     reject: (error: unknown) => void,
   ) => (() => void) | undefined
 }
+
+/** Answers a command with what comes of a call of the engine. */
+export const settle =
+  <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>
+  (outcome: Outcome<T>): void =>
+    outcome.ok ? resolve(outcome.value) : reject(outcome.fault)
 
 /** The engine's end: serves `commander` on `port`. */
 export const serveControl = (port: MessagePort, commander: Commander): void => {

@@ -17,7 +17,7 @@ import type { KadOptions } from '../engine/protocols/kad/service.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { TabmeshError } from '../errors.ts'
 import type { FoundPeer } from '../types.ts'
-import type { Commander } from './control.ts'
+import { type Commander, settle } from './control.ts'
 import type { DhtCommands, DhtEvent, EngineDht, RecordAnswer } from './dht-messages.ts'
 import type { Routing } from './routing.ts'
 
@@ -79,11 +79,6 @@ export const dhtCommands = (
     },
   }
 }
-
-const settle =
-  <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>
-  (outcome: Outcome<T>): void =>
-    outcome.ok ? resolve(outcome.value) : reject(outcome.fault)
 
 const foundPeer = ({ id, addresses }: KadPeer): FoundPeer => ({
   id,

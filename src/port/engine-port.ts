@@ -10,26 +10,25 @@ import { relayUrlToMultiaddr } from '../engine/codec/relay-url.ts'
 import type { Connection } from '../engine/net/connection.ts'
 import type { Gater } from '../engine/net/gater.ts'
 import type { Node } from '../engine/net/node.ts'
-import type { PeerRecord } from '../engine/net/peer-store.ts'
 import type { DialTarget, NetEvent, Service } from '../engine/net/service.ts'
 import type { Stream } from '../engine/net/stream.ts'
-import { fetchOver } from '../engine/protocols/fetch/client.ts'
-import { FETCH, type Found, fetchService } from '../engine/protocols/fetch/service.ts'
-import { measure } from '../engine/protocols/perf/client.ts'
-import { PERF, perfService } from '../engine/protocols/perf/service.ts'
+import { perfService } from '../engine/protocols/perf/service.ts'
 import type { Outcome } from '../engine/wire/conversation.ts'
 import { splice } from '../engine/wire/splice.ts'
 import { deflateError, type PlainError, TabmeshError } from '../errors.ts'
 import type { MessageIdFunction } from '../types/pubsub.ts'
-import type { ConnectionInfo, KnownPeer, PerfResult, StreamInfo, Target } from '../types.ts'
-import { type Commander, serveControl } from './control.ts'
+import type { ConnectionInfo, StreamInfo, Target } from '../types.ts'
+import { type Commander, serveControl, settle } from './control.ts'
 import { dhtCommands } from './dht-port.ts'
 import { askPage, type PageGates } from './gates.ts'
 import type { EngineEvent, EngineInit, EngineOptions } from './messages.ts'
 import { askAboutRecords, type PageNamespaces } from './namespaces.ts'
+import { peerStoreCommands } from './peer-store-port.ts'
 import { Pipe } from './pipe.ts'
+import { pubsubCommands } from './pubsub-commands.ts'
 import { type PubsubPort, pubsubPort } from './pubsub-port.ts'
-import { placeOf } from './room-key.ts'
+import { requestsPort } from './requests-port.ts'
+import { roomCommands } from './room-commands.ts'
 import { type RoomsPort, roomsPort } from './rooms-port.ts'
 import type { Routing } from './routing.ts'
 
@@ -70,10 +69,6 @@ export const serveEngine = (
 ): void => {
   let engine: Engine | undefined
   const handled = new Map<string, Service>()
-  const lookups = fetchService()
-  /** Lookups that the page is at. */
-  const asked = new Map<number, (found: Found) => void>()
-  let lookupCount = 0
   let gates: PageGates | undefined
   let records: PageNamespaces | undefined
   const running = (): Engine => {
@@ -107,12 +102,19 @@ export const serveEngine = (
     return rooms
   }
 
+  const runningNode = (): Node => running().node
+  const requests = requestsPort(runningNode, (target, protocol, done) => runningNode().openStream(targetOf(target), [protocol], done), tell)
+
   const commands: Commander = {
     ...dhtCommands(
       routing,
       (event) => tell({ t: 'dht', event }),
       (answer) => records?.answer(answer),
     ),
+    ...pubsubCommands(mesh),
+    ...roomCommands(lounge),
+    ...peerStoreCommands(runningNode),
+    ...requests.commands,
     start(options, resolve, reject) {
       const begin = (started: Engine): void => {
         engine = started
@@ -169,7 +171,7 @@ export const serveEngine = (
     stop(_args, resolve, reject) {
       const stopping = engine
       engine = undefined
-      asked.clear()
+      requests.forget()
       if (stopping === undefined) resolve(undefined)
       const close = (): void => {
         stopping?.node.stop(() => {
@@ -231,105 +233,8 @@ export const serveEngine = (
         settle((connection) => ping(connection, settle(resolve, reject)), reject),
       )
     },
-    fetch({ target, key }, resolve, reject) {
-      const { node } = running()
-      const found = (value: Uint8Array | undefined): void => resolve(value, value === undefined ? [] : [value.buffer as ArrayBuffer])
-      const use: Use<Uint8Array | undefined> = (stream, done) => fetchOver(stream, key, node.host, done)
-      return overStream(node, target, FETCH, use, settle(found, reject))
-    },
-    handleFetch(prefix, resolve) {
-      const { node } = running()
-      lookups.add(prefix, (key, peer, done) => {
-        lookupCount += 1
-        const id = lookupCount
-        asked.set(id, done)
-        tell({ t: 'lookup', id, prefix, key, peer })
-        return () => asked.delete(id)
-      })
-      try {
-        // What is never answered is not told to others.
-        if (lookups.size === 1) node.mount(lookups)
-      } catch (error) {
-        lookups.remove(prefix)
-        throw error
-      }
-      resolve(undefined)
-      return undefined
-    },
-    unhandleFetch(prefix, resolve) {
-      const { node } = running()
-      if (lookups.remove(prefix) && lookups.size === 0) node.unmount(lookups)
-      resolve(undefined)
-      return undefined
-    },
-    answerLookup({ id, data, failed }, resolve) {
-      const done = asked.get(id)
-      asked.delete(id)
-      done?.(failed ? { t: 'failed' } : data === undefined ? { t: 'none' } : { t: 'value', data })
-      resolve(undefined)
-      return undefined
-    },
     answerGate({ id, allowed }, resolve) {
       gates?.answer(id, allowed)
-      resolve(undefined)
-      return undefined
-    },
-    perf({ target, ...volume }, resolve, reject) {
-      const { node } = running()
-      const use: Use<PerfResult> = (stream, done) => measure(stream, volume, node.host, done)
-      return overStream(node, target, PERF, use, settle(resolve, reject))
-    },
-    subscribe({ topic, validated }, resolve) {
-      mesh().subscribe(topic, validated)
-      resolve(undefined)
-      return undefined
-    },
-    unsubscribe(topic, resolve) {
-      mesh().unsubscribe(topic)
-      resolve(undefined)
-      return undefined
-    },
-    pubsub(_args, resolve) {
-      resolve(mesh().inspect())
-      return undefined
-    },
-    scorePeer({ id, value }, resolve) {
-      mesh().service.setScore(parsePeerId(id), value)
-      resolve(undefined)
-      return undefined
-    },
-    directPeer({ id, on }, resolve) {
-      mesh().direct(parsePeerId(id), on)
-      resolve(undefined)
-      return undefined
-    },
-    joinRoom({ name, password, presence }, resolve, reject) {
-      const joining = lounge()
-      let leave: (() => void) | undefined
-      let wanted = true
-      placeOf(name, password)
-        .then((place) => {
-          if (!wanted) return
-          running()
-          leave = joining.join(place, presence, (joined) => {
-            leave = undefined
-            resolve(joined, [joined.port])
-          })
-        })
-        .catch(reject)
-      return () => {
-        wanted = false
-        leave?.()
-      }
-    },
-    sendFile: (file, resolve, reject) => lounge().sendFile(file, (fault) => (fault === undefined ? resolve(undefined) : reject(fault))),
-    answerFile(answer, resolve) {
-      lounge().answerFile(answer)
-      resolve(undefined)
-      return undefined
-    },
-    leaveRoom(id, resolve) {
-      lounge().leave(id)
       resolve(undefined)
       return undefined
     },
@@ -344,54 +249,8 @@ export const serveEngine = (
       resolve({ ...running().node.metrics.snapshot(), pubsub: pubsub?.metrics() })
       return undefined
     },
-    peers(_args, resolve) {
-      resolve(running().node.peerStore.all().map(knownPeer))
-      return undefined
-    },
-    peer(id, resolve) {
-      const record = running().node.peerStore.get(parsePeerId(id))
-      resolve(record === undefined ? undefined : knownPeer(record))
-      return undefined
-    },
-    tagPeer({ id, tag, value }, resolve) {
-      const { node } = running()
-      const peer = parsePeerId(id)
-      node.peerStore.update(peer, { tags: { [tag]: value } }, node.host.date())
-      node.tagged(peer)
-      resolve(undefined)
-      return undefined
-    },
-    deletePeer(id, resolve) {
-      const { node } = running()
-      const peer = parsePeerId(id)
-      const known = node.peerStore.delete(peer)
-      node.tagged(peer)
-      resolve(known)
-      return undefined
-    },
   }
   serveControl(control, commands)
-}
-
-const settle =
-  <T>(resolve: (value: T) => void, reject: (error: unknown) => void) =>
-  (outcome: Outcome<T>): void =>
-    outcome.ok ? resolve(outcome.value) : reject(outcome.fault)
-
-/** Works over a stream that is for nothing else; returns how to give up. */
-type Use<T> = (stream: Stream, done: (outcome: Outcome<T>) => void) => (fault: TabmeshError) => void
-
-/** Opens a stream of `protocol` for `use`, and passes on what comes of it. The returned function gives both up. */
-const overStream = <T>(node: Node, target: Target, protocol: string, use: Use<T>, done: (outcome: Outcome<T>) => void): (() => void) => {
-  let giveUp: ((fault: TabmeshError) => void) | undefined
-  const stopOpening = node.openStream(targetOf(target), [protocol], (outcome) => {
-    if (outcome.ok) giveUp = use(outcome.value, done)
-    else done(outcome)
-  })
-  return () => {
-    stopOpening()
-    giveUp?.(new TabmeshError('ERR_STREAM_CLOSED', 'the call was given up'))
-  }
 }
 
 /** The page's end of a new pipe that carries `stream`. */
@@ -413,7 +272,7 @@ const targetOf = (target: Target): DialTarget => {
 
 const textOf = (address: Multiaddr): string => address.text
 
-export const infoOf = (connection: Connection): ConnectionInfo => ({
+const infoOf = (connection: Connection): ConnectionInfo => ({
   id: connection.id,
   remotePeer: connection.remotePeer,
   remoteAddr: connection.remoteAddr.text,
@@ -433,16 +292,6 @@ const streamInfo = (stream: Stream): StreamInfo => ({
   protocol: stream.protocol,
   remotePeer: stream.connection.remotePeer,
   direction: stream.direction,
-})
-
-const knownPeer = ({ id, addresses, certified, protocols, agent, tags, seenAt }: PeerRecord): KnownPeer => ({
-  id,
-  addresses: addresses.map(textOf),
-  certified: certified.map(textOf),
-  protocols,
-  agent,
-  tags,
-  seenAt,
 })
 
 /** Turns the node's events into messages; changes of a connection are gathered for CHANGE_INTERVAL. */
