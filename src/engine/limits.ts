@@ -748,6 +748,9 @@ export const KAD_IDLE = 60_000
 export const KAD_KEEP_STREAM = 30_000
 /** Streams kept open for later requests. */
 export const KAD_MAX_KEPT_STREAMS = 64
+/** A connection that was opened for a request alone is closed when it was idle for so long, and how many may be idle: a page has CONNECTIONS_MAX. */
+export const KAD_KEEP_CONNECTION = 30_000
+export const KAD_MAX_KEPT_CONNECTIONS = 32
 /** Values of one key that are compared: all others are the same, or lies. */
 export const KAD_MAX_CANDIDATES = 64
 /** Values that must agree before a search ends (go: 16 of 20, js 1): more only cost time where signatures tell which is newest. */

@@ -199,6 +199,10 @@ const targetAt = ({ parts }: Multiaddr): number => {
 /** The peer that the address leads to. Undefined for `…/p2p/R/p2p-circuit`, which names the relay only. */
 export const peerIdOf = (address: Multiaddr): PeerId | undefined => address.parts[targetAt(address)]?.value
 
+/** The address, which names `peer` in the end unless it names one already. */
+export const withPeerId = (address: Multiaddr, peer: PeerId): Multiaddr =>
+  peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${peer}`) : address
+
 /** The address without the peer that it leads to; undefined where nothing else is in it. */
 export const withoutPeerId = (address: Multiaddr): Multiaddr | undefined => {
   const at = targetAt(address)

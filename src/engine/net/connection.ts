@@ -63,6 +63,8 @@ export class Connection {
   identified: Identified | undefined
   /** A ping or identify was answered here: new streams prefer it over a relayed one. */
   proven = false
+  /** Somebody dialled the peer to have a connection, and not in passing. */
+  wanted = false
   status: 'open' | 'retiring' | 'closed' = 'open'
   readonly #mux: () => Muxer
   #session: Muxer | undefined

@@ -10,7 +10,7 @@
 
 import { TabmeshError } from '../../errors.ts'
 import type { PublicKey } from '../codec/keys.ts'
-import { encapsulate, type Multiaddr, peerIdOf } from '../codec/multiaddr.ts'
+import { type Multiaddr, withPeerId } from '../codec/multiaddr.ts'
 import { type PeerId, peerIdFromKey } from '../codec/peer-id.ts'
 import type { Cancel, Host } from '../host.ts'
 import { PNET_MAX_WINDOW, STOP_TIMEOUT } from '../limits.ts'
@@ -31,6 +31,7 @@ import { Metrics } from './metrics.ts'
 import { type NodeLimits, type NodeOptions, nodeLimits } from './node-options.ts'
 import { openStream } from './open-stream.ts'
 import { PeerStore } from './peer-store.ts'
+import { isSpare } from './prune.ts'
 import { scopeOf } from './rank.ts'
 import { Registrar } from './registrar.ts'
 import { search } from './search.ts'
@@ -38,7 +39,7 @@ import type { AuthenticateOptions, DialOptions, DialTarget, Identified, Link, Ne
 import type { Direction, Stream } from './stream.ts'
 import { Tags } from './tags.ts'
 import { preference, twins } from './twins.ts'
-import { type Admit, authenticate, NOISE, type Upgraded, type Upgrading, upgrade, yamuxKind } from './upgrade.ts'
+import { type Admit, authenticate, NOISE, native, type Upgraded, type Upgrading, upgrade, yamuxKind } from './upgrade.ts'
 
 export type { NodeOptions } from './node-options.ts'
 
@@ -96,11 +97,11 @@ export class Node implements Net {
       lookUpTxt: options.lookUpTxt,
       gater: options.gater,
       refuse: (peer) => this.#refuseDial(peer),
-      known: (peer) => (this.peerStore.get(peer)?.addresses ?? []).map((address) => complete(address, peer)),
+      known: (peer) => (this.peerStore.get(peer)?.addresses ?? []).map((address) => withPeerId(address, peer)),
       routes: (peer) =>
-        this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? []).map((address) => complete(address, peer)),
+        this.#registrar.services.flatMap((service) => service.routes?.(peer) ?? []).map((address) => withPeerId(address, peer)),
       search: (peer, done) =>
-        search(this.#registrar.services, peer, (addresses) => done(addresses.map((address) => complete(address, peer)))),
+        search(this.#registrar.services, peer, (addresses) => done(addresses.map((address) => withPeerId(address, peer)))),
       upgrade: (link, peer, done) => this.#upgrade(link, 'outbound', peer, done),
       failed: (peer) => this.#awaiting.settle(peer, undefined),
     })
@@ -173,7 +174,17 @@ export class Node implements Net {
   }
 
   dial(target: DialTarget, done: (outcome: Outcome<Connection>) => void, options: DialOptions = {}): Cancel {
-    return this.#dialer.dial(target, done, options)
+    const wanting = (outcome: Outcome<Connection>): void => {
+      if (outcome.ok) outcome.value.wanted = true
+      done(outcome)
+    }
+    return this.#dialer.dial(target, options.passing === true ? done : wanting, options)
+  }
+
+  release(connection: Connection, own: { readonly tag: string; readonly protocol: string }): boolean {
+    const spare = isSpare(connection, own, this.tags(connection.remotePeer), (stream) => this.#registrar.spares(stream))
+    if (spare) connection.close()
+    return spare
   }
 
   accept(link: Link, done: (outcome: Outcome<Connection>) => void = () => {}): void {
@@ -250,7 +261,7 @@ export class Node implements Net {
   ): (fault: TabmeshError) => void {
     const candidate = {
       remotePeer: upgraded.remotePeer,
-      remoteAddr: complete(link.remoteAddr, upgraded.remotePeer),
+      remoteAddr: withPeerId(link.remoteAddr, upgraded.remotePeer),
       direction,
       transport: link.transport,
       limit: link.t === 'pipe' ? link.limit : undefined,
@@ -464,15 +475,3 @@ export class Node implements Net {
     stopping.done()
   }
 }
-
-/** An address that names its peer. */
-const complete = (address: Multiaddr, peer: PeerId): Multiaddr =>
-  peerIdOf(address) === undefined ? encapsulate(address, `/p2p/${peer}`) : address
-
-/** A native multiplexer needs no upgrade. */
-const native = ({ muxer, remotePeer, encryption }: Extract<Link, { t: 'muxed' }>): Upgraded => ({
-  remotePeer,
-  encryption,
-  muxer: muxer.protocol,
-  mux: () => muxer,
-})

@@ -4,11 +4,14 @@
  *   kept     peers with a tag `keep-alive…` (relays we are reachable through, rooms); connections younger than PRUNE_GRACE
  *   first    the lowest sum of tags, then the fewest streams, then inbound before outbound, then the oldest (as js-libp2p orders)
  *
+ * A connection that was dialled in passing goes as soon as nobody has a use for it (`isSpare`), be there room or not.
+ *
  * Pure: it is told what there is, and says who goes.
  */
 
 import { PRUNE_GRACE } from '../limits.ts'
-import type { Direction } from './stream.ts'
+import type { Connection } from './connection.ts'
+import type { Direction, Stream } from './stream.ts'
 
 /** What is weighed of a connection. */
 export interface Weighed {
@@ -27,6 +30,18 @@ export const worthOf = (tags: Readonly<Record<string, number>>): number => {
   let sum = 0
   for (const [name, value] of Object.entries(tags)) sum += name.startsWith(KEEP_ALIVE) ? Number.POSITIVE_INFINITY : value
   return sum
+}
+
+/** Whether nobody would miss a connection but those who have the tag `own.tag`, and open streams of `own.protocol`. */
+export const isSpare = (
+  { wanted, streams }: Connection,
+  own: { readonly tag: string; readonly protocol: string },
+  tags: Readonly<Record<string, number>>,
+  spares: (stream: Stream) => boolean,
+): boolean => {
+  if (wanted || Object.keys(tags).some((name) => name !== own.tag)) return false
+  for (const stream of streams) if ((stream.direction === 'inbound' || stream.protocol !== own.protocol) && !spares(stream)) return false
+  return true
 }
 
 /** At most `count` of `connections`, the least worth first. `now` is Unix milliseconds, `tags` those of a peer. */

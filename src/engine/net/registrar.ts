@@ -55,6 +55,11 @@ export class Registrar {
     return mounted !== undefined && (!connection.limited || mounted.options.allowLimited === true)
   }
 
+  /** Whether the service of this stream could do without its connection. */
+  spares(stream: Stream): boolean {
+    return this.#mounted.get(stream.protocol)?.service.spares?.(stream) === true
+  }
+
   /** Hands a stream of the remote to its service, or aborts it where there are too many. */
   deliver(stream: Stream): void {
     const { connection, protocol } = stream

@@ -83,6 +83,8 @@ export interface Service {
   onDisconnect?(connection: Connection, fault: TabmeshError | undefined): void
   /** Identify has told what the remote of this connection speaks and where it listens. */
   onIdentify?(connection: Connection): void
+  /** Whether this stream of one of `protocols`, of either side, is no reason to keep its connection. None is, if absent. */
+  spares?(stream: Stream): boolean
   /** The user wants no connection to `peer` any more: what would make one is given up. */
   onHangUp?(peer: PeerId): void
   /** Addresses under which this service would look for a peer of which no address is known. */
@@ -119,6 +121,8 @@ export interface DialOptions {
   readonly background?: boolean
   /** Milliseconds that an open relayed connection waits for the direct one negotiated over it before it is the answer; RELAY_SETTLE if absent. */
   readonly settle?: number
+  /** The caller needs the connection for a moment only, and may `release` it then. */
+  readonly passing?: boolean
 }
 
 export interface OpenOptions {
@@ -177,6 +181,11 @@ export interface Net {
   connections(peer?: PeerId): readonly Connection[]
   /** Connects, or answers with the connection there is. The returned function gives this caller's interest up. */
   dial(target: DialTarget, done: (outcome: Outcome<Connection>) => void, options?: DialOptions): Cancel
+  /**
+   * Closes a connection that a dial in passing has opened, unless somebody has a use for it: dialled the peer otherwise, tagged it, or has a stream
+   * open. The caller's own tag, and its streams, do not count. Returns whether it closes.
+   */
+  release(connection: Connection, own: { readonly tag: string; readonly protocol: string }): boolean
   /** A remote came to us: secures and muxes the link and makes a connection of it. */
   accept(link: Link, done?: (outcome: Outcome<Connection>) => void): void
   /** Makes a connection of a link we dialled ourselves to `peer`, outside of `dial`. */

@@ -245,3 +245,11 @@ function* lazily<T>(protocol: string, talk: Conversation<T>): Conversation<T> {
   while (step.done !== true) step = talk.next(yield step.value)
   return step.value
 }
+
+/** A native multiplexer needs no upgrade. */
+export const native = ({ muxer, remotePeer, encryption }: Extract<Link, { t: 'muxed' }>): Upgraded => ({
+  remotePeer,
+  encryption,
+  muxer: muxer.protocol,
+  mux: () => muxer,
+})

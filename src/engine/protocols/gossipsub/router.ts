@@ -142,6 +142,15 @@ export class Router {
     return idsOf(this.#state.topics.get(topic)?.peers)
   }
 
+  /** Whether the peer is in a topic that we are in or publish to. */
+  shares(id: PeerId): boolean {
+    const { peers, joined, fanouts } = this.#state
+    const peer = peers.get(id)
+    if (peer === undefined) return false
+    for (const topics of [joined, fanouts]) for (const topic of topics) if (topic.peers.has(peer)) return true
+    return peer.direct
+  }
+
   mesh(topic: string): readonly PeerId[] {
     return idsOf(this.#state.topics.get(topic)?.mesh)
   }

@@ -232,6 +232,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       }
       links.accept(stream)
     },
+    spares: ({ connection }) => router?.shares(connection.remotePeer) !== true,
     onConnection: ({ remotePeer }) => links.settle(remotePeer),
     onDisconnect: ({ remotePeer }) => links.settle(remotePeer),
     onIdentify(connection) {

@@ -7,6 +7,8 @@
  * One request at a time on a stream; while it is busy the next one opens its own. ADD_PROVIDER has no answer: its stream is ended, and the
  * remote's end, or KAD_SLOW without a reset, says that it was taken.
  *
+ * Connections that are opened for requests alone go again: visits.ts.
+ *
  * Who could not be dialled is left alone for a while, from KAD_GONE to KAD_GONE_MAX: others go on naming it, and each lookup would wait for it anew.
  *
  * Bounds: KAD_MAX_GONE of those; KAD_REQUEST_TIMEOUT from the dial to the last byte, so that a byte a second is cut off; KAD_MAX_RESPONSE; KAD_MAX_KEPT_STREAMS.
@@ -26,17 +28,22 @@ import {
   KAD_REQUEST_TIMEOUT,
   KAD_SLOW,
 } from '../../limits.ts'
+import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
 import { type Conversation, converse, end, type Outcome, readSome, write } from '../../wire/conversation.ts'
 import { readFrame } from '../../wire/frame.ts'
 import { decodeMessage, frameMessage, type KadMessage } from './messages.ts'
 import type { Contact } from './table.ts'
+import { Visits } from './visits.ts'
 
 interface Kept {
   readonly stream: Stream
   readonly timer: Cancel
 }
+
+/** Under which the table tags its peers. */
+export const TAG = 'kad'
 
 /** What a request needs of a contact. */
 export type Target = Pick<Contact, 'peer' | 'addresses'>
@@ -47,6 +54,7 @@ export class Requests {
   readonly #timeout: number
   readonly #kept = new Map<PeerId, Kept>()
   readonly #running = new Set<(fault: TabmeshError) => void>()
+  readonly #visits: Visits
   /** Who could not be dialled, for how long it is left alone, and until when; the latest last. */
   readonly #gone = new Map<PeerId, { readonly wait: number; readonly until: number }>()
 
@@ -54,6 +62,10 @@ export class Requests {
     this.#net = net
     this.#protocol = protocol
     this.#timeout = timeout
+    this.#visits = new Visits(net, (connection) => {
+      if (this.#kept.get(connection.remotePeer)?.stream.connection === connection) this.#take(connection.remotePeer)?.finish(net.host)
+      return net.release(connection, { tag: TAG, protocol })
+    })
   }
 
   /** `done` is called once, unless the request is given up. */
@@ -72,8 +84,13 @@ export class Requests {
     else this.#gone.delete(peer)
   }
 
+  closed(connection: Connection): void {
+    this.#visits.closed(connection)
+  }
+
   /** Ends them all. */
   stop(): void {
+    this.#visits.stop()
     const fault = new TabmeshError('ERR_STOPPED', 'the peer stops')
     for (const fail of [...this.#running]) fail(fault)
     for (const [peer] of [...this.#kept]) this.#take(peer)?.finish(this.#net.host)
@@ -84,13 +101,19 @@ export class Requests {
     const { peer } = target
     let over = false
     let giveUp: (fault: TabmeshError) => void = () => {}
-    const settle = (outcome: Outcome<T>): void => {
-      if (over) return
+    /** What it has been asked over last. */
+    let visited: Connection | undefined
+    const end = (): boolean => {
+      if (over) return false
       over = true
       timer()
       late?.()
       this.#running.delete(fail)
-      done(outcome)
+      if (visited !== undefined) this.#visits.end(visited)
+      return true
+    }
+    const settle = (outcome: Outcome<T>): void => {
+      if (end()) done(outcome)
     }
     const fail = (fault: TabmeshError): void => {
       settle({ ok: false, fault })
@@ -102,6 +125,11 @@ export class Requests {
     let late: Cancel | undefined
     this.#running.add(fail)
 
+    const visit = (connection: Connection): void => {
+      if (visited !== undefined) this.#visits.end(visited)
+      visited = connection
+      this.#visits.begin(connection)
+    }
     const talkOver = (stream: Stream, isKept: boolean): void => {
       giveUp = converse(stream, talk(), host, {
         timeout: Number.POSITIVE_INFINITY,
@@ -122,6 +150,7 @@ export class Requests {
       })
     }
     const open = (): void => {
+      const isNew = this.#net.connections(peer).length === 0
       const cancel = this.#net.dial(
         target,
         (dialled) => {
@@ -132,6 +161,8 @@ export class Requests {
           }
           this.#gone.delete(peer)
           const connection = dialled.value
+          if (isNew) this.#visits.opened(connection)
+          visit(connection)
           if (connection.limited) {
             return settle({ ok: false, fault: new TabmeshError('ERR_LIMITED_CONNECTION', `only a limited connection to ${peer} is open`) })
           }
@@ -141,22 +172,20 @@ export class Requests {
             settle({ ok: false, fault: asTabmeshError(error, 'ERR_INTERNAL', 'opening a kad stream') })
           }
         },
-        { timeout: this.#timeout, background: true, settle: 0 },
+        { timeout: this.#timeout, background: true, settle: 0, passing: true },
       )
       giveUp = cancel
     }
     const kept = this.#take(peer)
-    if (kept !== undefined) talkOver(kept, true)
-    else if (this.#isGone(peer)) {
+    if (kept !== undefined) {
+      visit(kept.connection)
+      talkOver(kept, true)
+    } else if (this.#isGone(peer)) {
       const fault = new TabmeshError('ERR_BACK_OFF', `${peer} could not be dialled lately`)
       host.defer(() => settle({ ok: false, fault }))
     } else open()
     return () => {
-      if (over) return
-      over = true
-      timer()
-      late?.()
-      this.#running.delete(fail)
+      if (!end()) return
       giveUp(new TabmeshError('ERR_STREAM_CLOSED', 'nobody waits for the answer any more'))
     }
   }

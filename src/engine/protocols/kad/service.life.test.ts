@@ -1,17 +1,20 @@
 import { describe, expect, it } from 'vitest'
+import { TabmeshError } from '../../../errors.ts'
 import { utf8 } from '../../codec/bytes.ts'
 import { parseMultiaddr } from '../../codec/multiaddr.ts'
+import type { PeerId } from '../../codec/peer-id.ts'
 import {
   KAD_BOOTSTRAP_AGAIN,
   KAD_GONE,
   KAD_IDLE,
+  KAD_KEEP_CONNECTION,
   KAD_KEEP_STREAM,
   KAD_LOOKUP_TIMEOUT,
   KAD_MAX_LOOKUPS,
   KAD_MAX_LOOKUPS_WAITING,
   KAD_TAG,
 } from '../../limits.ts'
-import { answering, content, Net } from '../../testing/kad/net.ts'
+import { answering, content, type Member, Net } from '../../testing/kad/net.ts'
 import { someContact } from '../../testing/kad/peers.ts'
 import { prng } from '../../testing/prng.ts'
 import { codeOf } from '../../testing/property.ts'
@@ -37,24 +40,49 @@ describe('a member of a DHT', () => {
     const net = new Net(8, 5)
     const a = net.join({})
     net.world.run(120_000)
-    const streams = (): number =>
-      a.node.connections().reduce((sum, { streams: all }) => sum + [...all].filter(({ protocol }) => protocol === KAD).length, 0)
-    const opened = (): number =>
-      a.node
-        .connections()
-        .reduce(
-          (sum, connection) =>
-            sum + [...connection.streams].filter((each) => each.protocol === KAD && each.direction === 'outbound').length,
-          0,
-        )
-    expect(streams()).toBe(0)
+    const streams = (): string[] =>
+      a.node.connections().flatMap((connection) => [...connection.streams].filter(({ protocol }) => protocol === KAD).map(({ id }) => id))
+    expect(streams()).toEqual([])
     net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8('one'), () => {}, done))
-    const ids = a.node.connections().flatMap((connection) => [...connection.streams].map(({ id }) => id))
-    expect(opened()).toBe(5)
+    const ids = streams()
+    expect(ids.length).toBe(5)
     net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8('two'), () => {}, done))
-    expect(a.node.connections().flatMap((connection) => [...connection.streams].map(({ id }) => id))).toEqual(ids)
+    expect(streams()).toEqual(ids)
     net.world.run(KAD_KEEP_STREAM + 1_000)
-    expect(streams()).toBe(0)
+    expect(streams()).toEqual([])
+  })
+
+  it('keeps no connection that a lookup opened and nobody else needs, and everybody in the table', () => {
+    const net = new Net(24, 9)
+    const a = net.join({})
+    const lookUp = (text: string): number => net.value<readonly KadPeer[]>((done) => a.kad.closestPeers(utf8(text), () => {}, done)).length
+    const connected = (): PeerId[] => a.node.connections().map(({ remotePeer }) => remotePeer)
+    expect([lookUp('one'), connected().length, a.kad.peers.length]).toEqual([9, 9, 9])
+    // It dialled the first; of the others one is dialled, one tagged, and to one there is a stream.
+    const [first, dialled, tagged, streaming] = [0, 3, 4, 5].map((at) => net.servers[at]) as [Member, Member, Member, Member]
+    streaming.node.mount({
+      name: 'app',
+      protocols: { '/app': {} },
+      onStream: (stream) => stream.attach({ onData() {}, onEnd() {}, onClose() {} }),
+    })
+    a.node.dial({ peer: dialled.node.self, addresses: [] }, () => {})
+    a.node.tag(tagged.node.self, 'app', 1)
+    a.node.connections(streaming.node.self)[0]?.openStream(['/app'])
+    // Its first refreshes come within ten seconds.
+    net.world.run(2 * KAD_KEEP_CONNECTION)
+    const kept = [first, dialled, tagged, streaming].map(({ node }) => node.self)
+    expect(connected().sort()).toEqual(kept.sort())
+    expect(a.kad.peers.length).toBe(9)
+    expect(net.first.kad.peers.length).toBe(8)
+    // Over new connections it goes on as before, and later ones are let go as well.
+    expect([lookUp('two'), connected().length]).toEqual([9, 9])
+    a.node.tag(tagged.node.self, 'app', undefined)
+    for (const connection of a.node.connections(streaming.node.self)) {
+      for (const stream of connection.streams) if (stream.protocol === '/app') stream.abort(new TabmeshError('ERR_STREAM_CLOSED', 'enough'))
+    }
+    net.world.run(2 * KAD_KEEP_CONNECTION)
+    expect(connected().sort()).toEqual([first, dialled].map(({ node }) => node.self).sort())
+    expect(a.kad.peers.length).toBe(9)
   })
 
   it('does not dial the dead in each lookup, but after a while again, or from another network', () => {

@@ -40,7 +40,7 @@ import { type Operations, operations } from './operations.ts'
 import { Provided } from './provided.ts'
 import { Queries } from './query.ts'
 import { type Namespace, type Records, recordsOf } from './records.ts'
-import { isOfRemote, Requests, type Target } from './requests.ts'
+import { isOfRemote, Requests, TAG, type Target } from './requests.ts'
 import { Server } from './server.ts'
 import { ProviderStore, RecordStore, type Shelf } from './stores.ts'
 import { type Contact, Table, type TableInput } from './table.ts'
@@ -145,10 +145,10 @@ export const kadService = (options: KadOptions = {}): KadService => {
   const drainTable = (): void => {
     for (let output = table.poll(); output !== undefined; output = table.poll()) {
       if (output.t === 'in') {
-        net.tag(output.contact.peer, 'kad', KAD_TAG)
+        net.tag(output.contact.peer, TAG, KAD_TAG)
         queries.fed()
       } else if (output.t === 'out') {
-        net.tag(output.peer, 'kad', undefined)
+        net.tag(output.peer, TAG, undefined)
         if (table.size === 0) feed()
       } else if (output.t === 'check') check(output.contact)
       else if (output.t === 'refresh') refresh(output.prefix)
@@ -338,6 +338,7 @@ export const kadService = (options: KadOptions = {}): KadService => {
       if (mode === 'server') net.host.defer(() => serve(true))
     },
     onIdentify: meet,
+    onDisconnect: (connection) => requests.closed(connection),
     onNetworkChange(online) {
       isOnline = online
       if (!online) return
