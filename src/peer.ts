@@ -4,8 +4,10 @@
 
 import { type Dht, type DhtPort, openDht } from './dht.ts'
 import { utf8 } from './engine/codec/bytes.ts'
-import { FETCH_MAX_DATA, FETCH_MAX_KEY } from './engine/limits.ts'
+import { FETCH_MAX_KEY } from './engine/limits.ts'
 import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './errors.ts'
+import { Lookups } from './lookups.ts'
+import { type PeerStoreView, peerStoreView } from './peer-store-view.ts'
 import { type PeerStream, peerStream } from './peer-stream.ts'
 import { ControlClient } from './port/control.ts'
 import { decide } from './port/gates.ts'
@@ -21,7 +23,6 @@ import type {
   ConnectionInfo,
   FetchLookup,
   HandleOptions,
-  KnownPeer,
   LogEntry,
   Metrics,
   OpenStreamOptions,
@@ -86,7 +87,7 @@ export class Peer extends EventTarget {
   readonly #gater: Gater | undefined
   readonly #connections = new Map<string, ConnectionInfo>()
   readonly #handlers = new Map<string, StreamHandler>()
-  readonly #lookups = new Map<string, FetchLookup>()
+  readonly #lookups: Lookups
   /** Those that are not over: a port does not tell when the engine at its other end is gone. */
   readonly #streams = new Set<PeerStream>()
   readonly #rooms = new Set<Room>()
@@ -116,6 +117,7 @@ export class Peer extends EventTarget {
     this.#gater = gater
     this.#onStopped = onStopped
     this.peerStore = peerStoreView(control)
+    this.#lookups = new Lookups(control, (error) => this.#emit('error', error))
     this.#dht = openDht(control, judges, (error) => this.#emit('error', error))
     this.dht = this.#dht.dht
     this.pubsub = new Pubsub({
@@ -256,19 +258,11 @@ export class Peer extends EventTarget {
    * ERR_PROTOCOL_TAKEN if the prefix is answered already. A lookup has 8 seconds.
    */
   async handleFetch(prefix: string, lookup: FetchLookup): Promise<void> {
-    if (this.#lookups.has(prefix)) throw new TabmeshError('ERR_PROTOCOL_TAKEN', `keys that begin with '${prefix}' are answered already`)
-    this.#lookups.set(prefix, lookup)
-    try {
-      await this.#control.run('handleFetch', prefix)
-    } catch (error) {
-      this.#lookups.delete(prefix)
-      throw error
-    }
+    await this.#lookups.add(prefix, lookup)
   }
 
   async unhandleFetch(prefix: string): Promise<void> {
-    this.#lookups.delete(prefix)
-    await this.#control.run('unhandleFetch', prefix)
+    await this.#lookups.remove(prefix)
   }
 
   /**
@@ -402,7 +396,7 @@ export class Peer extends EventTarget {
         return error === undefined ? undefined : this.#emit('error', error)
       }
       case 'lookup':
-        void this.#lookUp(event.id, event.prefix, event.key, event.peer)
+        void this.#lookups.answer(event)
         return
       case 'dht':
         return this.#dht.hear(event.event)
@@ -435,24 +429,6 @@ export class Peer extends EventTarget {
     }
   }
 
-  async #lookUp(id: number, prefix: string, bytes: Uint8Array, remotePeer: string): Promise<void> {
-    let data: Uint8Array<ArrayBuffer> | undefined
-    let failed = false
-    try {
-      const key = new TextDecoder().decode(bytes)
-      const found = await this.#lookups.get(prefix)?.(key, { remotePeer, bytes })
-      // A copy, for it is handed over and the page goes on with its own.
-      if (found !== undefined) data = new Uint8Array(bytesOf(typeof found === 'string' ? utf8(found) : found))
-    } catch (cause) {
-      failed = true
-      this.#emit('error', new TabmeshError('ERR_HANDLER', `the lookup of '${prefix}' failed`, { cause }))
-    }
-    // Nobody minds an answer that the engine does not live to hear.
-    this.#control
-      .run('answerLookup', { id, data, failed }, undefined, { transfer: data === undefined ? [] : [data.buffer] })
-      .catch(() => {})
-  }
-
   async #decide(id: number, question: GateQuestion): Promise<void> {
     if (this.#gater === undefined) return
     const allowed = await decide(this.#gater, question, (error) => this.#emit('error', error))
@@ -465,31 +441,5 @@ export class Peer extends EventTarget {
   }
 }
 
-/** What a lookup may return beside text. */
-const bytesOf = (found: unknown): Uint8Array => {
-  if (!(found instanceof Uint8Array)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'a lookup gives Uint8Array, string or undefined')
-  if (found.length > FETCH_MAX_DATA) throw new TabmeshError('ERR_FRAME_TOO_LARGE', `a value of ${found.length} bytes`)
-  return found
-}
-
 const inflate = (error: PlainError | undefined): TabmeshError | undefined =>
   error === undefined ? undefined : asTabmeshError(inflateError(error), 'ERR_INTERNAL', 'the engine')
-
-export interface PeerStoreView {
-  /** What is known of a peer, or undefined. */
-  get(id: string): Promise<KnownPeer | undefined>
-  all(): Promise<readonly KnownPeer[]>
-  /** Sets a tag; `value` is up to 100, and 0 takes it away. Peers tagged `keep-alive…` are dialled whenever they are away, after a reload too. */
-  tag(id: string, tag: string, value?: number): Promise<void>
-  /** Forgets a peer; resolves with whether it was known. */
-  delete(id: string): Promise<boolean>
-}
-
-const peerStoreView = (control: ControlClient): PeerStoreView => ({
-  get: (id) => control.run('peer', id),
-  all: () => control.run('peers', undefined),
-  tag: async (id, tag, value = 1) => {
-    await control.run('tagPeer', { id, tag, value })
-  },
-  delete: (id) => control.run('deletePeer', id),
-})
