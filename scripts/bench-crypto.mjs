@@ -11,9 +11,9 @@
 
 import { fileURLToPath } from 'node:url'
 import { createServer } from 'vite'
-import { buildAead } from './build-aead.mjs'
+import { buildWasm } from './build-wasm.mjs'
 
-await buildAead()
+await buildWasm()
 // Vite's module loader runs the TypeScript as it is on every Node that the package supports.
 const root = fileURLToPath(new URL('..', import.meta.url))
 const vite = await createServer({

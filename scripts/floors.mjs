@@ -36,7 +36,7 @@ const areas = [
   [/^src\/engine\/protocols\/([^/]+)\//, { name: 'src/engine/protocols/$1', floor: 5, packages: engine }],
   [/^src\/engine\/net\//, { name: 'src/engine/net', floor: 6, packages: engine }],
   [/^src\/engine\/testing\//, { name: 'src/engine/testing', floor: 7, packages: engine }],
-  [/^workers\/aead\//, { name: 'workers/aead', floor: 7 }],
+  [/^workers\/(aead|ed25519)\//, { name: 'workers/$1', floor: 7, packages: ['@noble/curves'] }],
   [/^src\/types(\.ts$|\/)/, { name: 'src/types.ts', floor: 7 }],
   // What the browser's sockets and Node's have in common.
   [/^src\/sockets\//, { name: 'src/sockets', floor: 8, never: ['src/engine/testing'] }],
@@ -97,7 +97,7 @@ const areaOf = (path) => {
 export const isChecked = (path) =>
   /\.[cm]?[jt]s$/.test(path) &&
   !/\.(test|spec|d|generated)\.ts$/.test(path) &&
-  !/^(workers\/aead\/assembly|e2e\/peers)\//.test(path) &&
+  !/^(workers\/[^/]+\/assembly|e2e\/peers)\//.test(path) &&
   areaOf(path) !== undefined
 
 /**

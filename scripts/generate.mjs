@@ -1,5 +1,5 @@
 /**
- * Generates the sources that are built and not committed: today the AEAD module, compiled from AssemblyScript to WebAssembly.
+ * Generates the sources that are built and not committed: today the WebAssembly modules, compiled from AssemblyScript to WebAssembly.
  * Every command that needs them runs this first (Vitest as its globalSetup), and it does nothing where they are newer than their sources.
  */
 
@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url'
 
 export const setup = async () => {
   // A process of its own would cost every command its start-up; the script builds when it is imported or exports `build`.
-  const script = fileURLToPath(new URL('./build-aead.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('./build-wasm.mjs', import.meta.url))
   if (!existsSync(script)) return
-  const { buildAead } = await import('./build-aead.mjs')
-  await buildAead()
+  const { buildWasm } = await import('./build-wasm.mjs')
+  await buildWasm()
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await setup()

@@ -31,7 +31,7 @@ import type { EngineInit } from '../src/port/messages.ts'
 import { keepPeers } from '../src/port/peer-shelf.ts'
 import { routingOf } from '../src/port/routing.ts'
 import { rtcOverPort } from '../src/port/rtc-remote.ts'
-import { verify, x25519 } from '../src/port/web-crypto.ts'
+import { verifier, x25519 } from '../src/port/web-crypto.ts'
 import { openIdentity } from '../src/store/identity.ts'
 import { peersInDatabase } from '../src/store/peers.ts'
 import { recordsInDatabase } from '../src/store/records.ts'
@@ -58,7 +58,7 @@ const start: StartEngine = async (options, rtcPort, onEvent, gater, namespaces) 
     },
     defer: (run) => queueMicrotask(run),
     sign: identity.sign,
-    verify,
+    verify: verifier(),
     x25519: await x25519(),
     aead: instantiateAead() ?? nobleAead,
     publicKey: identity.publicKey,

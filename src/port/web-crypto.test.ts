@@ -4,10 +4,11 @@ import { type PublicKey, privateKey } from '../engine/codec/keys.ts'
 import { signWith } from '../engine/crypto/verify.ts'
 import { nobleX25519, type X25519, type X25519KeyPair } from '../engine/crypto/x25519.ts'
 import { prng } from '../engine/testing/prng.ts'
-import { verify, x25519 } from './web-crypto.ts'
+import { verifier, x25519 } from './web-crypto.ts'
 
 const random = prng(1)
 const text = utf8('text')
+const verify = verifier()
 const check = (key: PublicKey, bytes: Uint8Array, signature: Uint8Array): Promise<boolean> =>
   new Promise((resolve) => verify(key, bytes, signature, resolve))
 

@@ -1,6 +1,6 @@
 /**
- * Signatures checked by WebCrypto where the platform has it, which is some ten times as fast as JavaScript and off this
- * thread; by @noble/curves elsewhere (insecure origins, key types and browsers that lack it).
+ * Signatures checked by WebCrypto where the platform has it, which is some ten times as fast as JavaScript; by @noble/curves elsewhere (insecure
+ * origins, key types and browsers that lack it); and those of authors of whom many come in batches (author-tables.ts).
  *
  * The platform checks several at a time and tells of them as they are done. Here they are told in the order in which they were asked for: what
  * one peer published in order is then heard in order.
@@ -8,9 +8,12 @@
  * Bounds: what is asked for. A key is imported once for as long as the engine keeps it.
  */
 
+import { instantiateEd25519 } from '../../workers/ed25519/load.ts'
 import type { PublicKey } from '../engine/codec/keys.ts'
 import { verifySignature } from '../engine/crypto/verify.ts'
 import { nobleX25519, type X25519 } from '../engine/crypto/x25519.ts'
+import type { Host } from '../engine/host.ts'
+import { AuthorTables } from './author-tables.ts'
 
 const RSA = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
@@ -19,20 +22,47 @@ interface Question {
   valid: boolean | undefined
 }
 
-/** What was asked for, in order, and the first of it that was not told. */
-let questions: Question[] = []
-let first = 0
-
 const keys = new WeakMap<PublicKey, Promise<CryptoKey>>()
 
-export const verify = (key: PublicKey, bytes: Uint8Array, signature: Uint8Array, done: (valid: boolean) => void): void => {
-  const question: Question = { done, valid: undefined }
-  questions.push(question)
-  const settle = (valid: boolean): void => {
-    question.valid = valid
-    tell()
+/** A host's `verify`. */
+export const verifier = (tables = new AuthorTables(instantiateEd25519)): Host['verify'] => {
+  /** What was asked for, in order, and the first of it that was not told. */
+  let questions: Question[] = []
+  let first = 0
+
+  /** Tells of all that nothing unknown stands before. */
+  const tell = (): void => {
+    for (let question = questions[first]; question?.valid !== undefined; question = questions[first]) {
+      first += 1
+      question.done(question.valid)
+    }
+    if (first === questions.length) {
+      questions = []
+      first = 0
+    } else if (first > 1_024 && first * 2 > questions.length) {
+      questions = questions.slice(first)
+      first = 0
+    }
   }
-  const inScript = (): void => settle(verifySignature(key, bytes, signature) ?? false)
+
+  return (key, bytes, signature, done) => {
+    const question: Question = { done, valid: undefined }
+    questions.push(question)
+    const settle = (valid: boolean): void => {
+      question.valid = valid
+      tell()
+    }
+    const byPlatform = (): void =>
+      checkByPlatform(key, bytes, signature, (valid) => {
+        settle(valid)
+        if (valid) tables.right(key)
+      })
+    if (!tables.check(key, bytes, signature, (right) => (right ? settle(true) : byPlatform()))) byPlatform()
+  }
+}
+
+const checkByPlatform = (key: PublicKey, bytes: Uint8Array, signature: Uint8Array, done: (valid: boolean) => void): void => {
+  const inScript = (): void => done(verifySignature(key, bytes, signature) ?? false)
   const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined
   if (subtle === undefined || (key.type !== 'Ed25519' && key.type !== 'RSA')) return inScript()
   const algorithm = key.type === 'RSA' ? RSA : { name: 'Ed25519' }
@@ -43,22 +73,7 @@ export const verify = (key: PublicKey, bytes: Uint8Array, signature: Uint8Array,
   }
   imported
     .then((with_) => subtle.verify(algorithm, with_, signature as Uint8Array<ArrayBuffer>, bytes as Uint8Array<ArrayBuffer>))
-    .then(settle, inScript)
-}
-
-/** Tells of all that nothing unknown stands before. */
-const tell = (): void => {
-  for (let question = questions[first]; question?.valid !== undefined; question = questions[first]) {
-    first += 1
-    question.done(question.valid)
-  }
-  if (first === questions.length) {
-    questions = []
-    first = 0
-  } else if (first > 1_024 && first * 2 > questions.length) {
-    questions = questions.slice(first)
-    first = 0
-  }
+    .then(done, inScript)
 }
 
 /** X25519 by WebCrypto where the platform has it, else by @noble/curves. */
