@@ -1,5 +1,5 @@
 /**
- * That dist/ and package.json keep what API.md promises: the files are in the package, the script-tag files are classic scripts, a
+ * That dist/ and package.json keep what the README promises: the files are in the package, the script-tag files are classic scripts, a
  * page's module needs nothing, Node finds its own entry, and TypeScript users get types under both resolutions they may have.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Pipe: a byte pipe across a MessagePort, the same at both ends (DESIGN.md: data crosses as transferred buffers).
+ * Pipe: a byte pipe across a MessagePort, the same at both ends: data crosses as transferred buffers.
  *
  *   messages: Uint8Array[] (transferred) · number (bytes the other end has used) · 'end' · PlainError (abort)
  *
