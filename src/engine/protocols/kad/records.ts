@@ -16,7 +16,7 @@ import { type PeerId, peerIdFromKey, peerIdToBytes } from '../../codec/peer-id.t
 import type { Host } from '../../host.ts'
 import { KAD_MAX_KEY, KAD_MAX_VALUE, KAD_VALIDATE_TIMEOUT } from '../../limits.ts'
 import type { Conversation } from '../../wire/conversation.ts'
-import { selectIpns, verifyIpns } from './ipns.ts'
+import { decodeIpns, selectIpns, verifyIpns } from './ipns.ts'
 
 /** What one namespace does with its records. Both answer once, at once or later. */
 export interface Namespace {
@@ -24,11 +24,14 @@ export interface Namespace {
   validate(key: Uint8Array, value: Uint8Array, done: (fault: TabmeshError | undefined) => void): void
   /** The place of the best of several valid values. */
   select(key: Uint8Array, values: readonly Uint8Array[], done: (best: number) => void): void
+  /** Whether a value that was valid once is so no more at `date`, Unix milliseconds; never, if absent. */
+  isOver?(value: Uint8Array, date: number): boolean
 }
 
 export interface Records {
   validate(key: Uint8Array, value: Uint8Array, done: (fault: TabmeshError | undefined) => void): void
   select(key: Uint8Array, values: readonly Uint8Array[], done: (best: number) => void): void
+  isOver(key: Uint8Array, value: Uint8Array, date: number): boolean
 }
 
 const SLASH = 0x2f
@@ -78,6 +81,13 @@ export const recordsOf = (host: RecordHost, own: Readonly<Record<string, Namespa
         settle(0)
       }
     },
+    isOver(key, value, date) {
+      try {
+        return find(key)?.isOver?.(value, date) === true
+      } catch {
+        return true
+      }
+    },
   }
 }
 
@@ -113,6 +123,7 @@ const ipns = (host: RecordHost): Namespace => ({
     converseAlone(verifyIpns(splitKey(key)?.rest ?? emptyBytes, value, host.date()), host, done)
   },
   select: (_key, values, done) => done(Math.max(0, selectIpns(values))),
+  isOver: (value, date) => decodeIpns(value).expires <= date,
 })
 
 /** Runs a conversation that asks for verifications only. */

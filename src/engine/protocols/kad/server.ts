@@ -5,6 +5,8 @@
  *   ADD_PROVIDER ─▶ stored, and no answer
  *   PUT_VALUE ─▶ validate ─▶ validated ─▶ (there is another: select ─▶ selected) ─▶ stored, and the same as the answer
  *
+ * What is over by its own word is not handed out, before its time in the store or after.
+ *
  * Refused, and so the stream reset: no key, or one that is too long; a record of another key, invalid, or worse than the one there is;
  * providers of whom none is the sender with an address. Whoever asks is not told of itself, nor of us, unless that is whom it looks for.
  *
@@ -26,7 +28,7 @@ import {
 } from '../../limits.ts'
 import { type Key, keyOf } from './keys.ts'
 import { type KadMessage, type KadPeer, kadMessage, type PeerState } from './messages.ts'
-import type { ProviderStore, RecordStore } from './stores.ts'
+import type { ProviderStore, RecordStore, StoredRecord } from './stores.ts'
 import type { Table } from './table.ts'
 import { printTime } from './time.ts'
 
@@ -40,6 +42,8 @@ export interface ServerOptions {
   /** Of the addresses that a provider gives, those that count in this network. */
   admit(addresses: readonly Multiaddr[]): readonly Multiaddr[]
   isConnected?(peer: PeerId): boolean
+  /** Whether a record that was valid when it was stored is so no more. */
+  isOver?(key: Uint8Array, value: Uint8Array, date: number): boolean
   /** A simulation knows the keys already. */
   keyOf?(key: Uint8Array): Key
 }
@@ -95,7 +99,7 @@ export class Server {
       case 'FIND_NODE':
         return this.#answer(ticket, kadMessage(type, key, { closer: this.#findNode(key, from) }))
       case 'GET_VALUE': {
-        const stored = this.#options.records.get(key, date)
+        const stored = this.#stored(key, date)
         const record = stored && { key, value: stored.value, timeReceived: printTime(stored.at) }
         return this.#answer(ticket, kadMessage(type, key, { record, closer: this.#closer(key, from) }))
       }
@@ -106,6 +110,15 @@ export class Server {
       case 'PUT_VALUE':
         return this.#putValue(ticket, request)
     }
+  }
+
+  /** One that is over is forgotten: it must not keep a valid one out either. */
+  #stored(key: Uint8Array, date: number): StoredRecord | undefined {
+    const { records, isOver } = this.#options
+    const stored = records.get(key, date)
+    if (stored === undefined || isOver?.(key, stored.value, date) !== true) return stored
+    records.delete(key)
+    return undefined
   }
 
   #closer(key: Uint8Array, from: PeerId): KadPeer[] {
@@ -171,7 +184,7 @@ export class Server {
       this.#outputs.push({ t: 'refuse', ticket, fault })
       return
     }
-    const present = this.#options.records.get(put.key, date)
+    const present = this.#stored(put.key, date)
     if (present === undefined || equalBytes(present.value, put.record.value)) return this.#store(ticket, put, date)
     this.#outputs.push({ t: 'select', ticket, key: put.key, values: [present.value, put.record.value] })
   }

@@ -62,6 +62,11 @@ describe('among servers a liar', () => {
           closer: fakes(2, 20).map(({ id }) => ({ id, addresses: [parseMultiaddr(net.first.address.text.split('/p2p/')[0] as string)] })),
         }),
     ],
+    [
+      'who gives addresses that name somebody else',
+      (net, request) =>
+        kadMessage(request.type, request.key, { closer: fakes(3, 20).map(({ id }) => ({ id, addresses: [net.first.address] })) }),
+    ],
     ['who answers with another key', (_net, request) => kadMessage(request.type, utf8('another'))],
     ['who answers with another type', (_net, request) => kadMessage('PING', request.key)],
     ['who answers nonsense', () => frame(utf8('nonsense'))],

@@ -317,7 +317,16 @@ export const kadService = (options: KadOptions = {}): KadService => {
       queries = new Queries({ net, requests, table, keyOf: keys.of, admit, k, alpha, paths, tellTable: tell, complete })
       provided = new Provided(random, options.shelves?.provided)
       const isConnected = (peer: PeerId): boolean => net.connections(peer).length > 0
-      const machine = new Server({ table, records: recordStore, providers: providerStore, k, addressesOf, admit, isConnected })
+      const machine = new Server({
+        table,
+        records: recordStore,
+        providers: providerStore,
+        k,
+        addressesOf,
+        admit,
+        isConnected,
+        isOver: records.isOver,
+      })
       asked = operations({
         net,
         queries,

@@ -93,9 +93,9 @@ export class Net {
   }
 }
 
-/** Answers each request with what `answer` makes of it. */
+/** Answers each request with what `answer` makes of it, and ends a stream that its remote has ended, if `ends`. */
 export const answering =
-  (answer: (request: KadMessage, stream: Stream) => KadMessage | Uint8Array | undefined) =>
+  (answer: (request: KadMessage, stream: Stream) => KadMessage | Uint8Array | undefined, ends = () => true) =>
   (stream: Stream): void => {
     const reader = new FrameReader(1 << 20)
     stream.attach({
@@ -106,7 +106,9 @@ export const answering =
           if (made !== undefined) stream.write(made instanceof Uint8Array ? made : frameMessage(made))
         }
       },
-      onEnd: () => stream.end(),
+      onEnd() {
+        if (ends()) stream.end()
+      },
       onClose: () => {},
     })
   }
