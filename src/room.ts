@@ -98,7 +98,7 @@ export class Room<P = unknown> extends EventTarget {
   }
 
   /**
-   * Sends to one member: nobody else gets it. Resolves when it has come there. Rejects with ERR_NOT_IN_ROOM where the member is not there, or is gone
+   * Sends to one member, in one row with what is sent to all: nobody else gets it. Resolves when it has come there. Rejects with ERR_NOT_IN_ROOM where the member is not there, or is gone
    * before that.
    */
   sendTo(peerId: string, data: Uint8Array | string): Promise<void> {

@@ -986,6 +986,8 @@ export const ROOM_MAX_HELD_BYTES_OF_ALL = 16 * MiB
 /** Our own latest messages, for whoever has missed one. */
 export const ROOM_MAX_KEPT = 4_096
 export const ROOM_MAX_KEPT_BYTES = 4 * MiB
+/** Members of whom a word for all says what was said to them alone before it; of more at a time the order of the two is not kept. */
+export const ROOM_MAX_FENCES = 32
 /** Repeats for one question: it is asked again for the rest. */
 export const ROOM_MAX_REPEATS = 1_024
 /** Messages of one member: so many at once, and then so many a second. More of them are neither told nor passed on. */

@@ -61,8 +61,9 @@ export interface RoomFile {
 /** What happens in a room, in the `detail` of the event of that name. */
 export interface RoomEvents<P = unknown> {
   /**
-   * Something that another member said. What one member says to all comes in the order in which it did, each message once; and so does what it says
-   * to this peer alone, beside that. What is lost on the way is asked for again; only what can't be had within five seconds is left out.
+   * Something that another member said. What one member says, to all and to this peer alone, comes in the order in which it said it, each message once.
+   * What is lost on the way is asked for again; what can't be had within five seconds holds up the rest no longer: what was for all is then left out, what
+   * was for this peer alone comes when it comes.
    */
   message: RoomMessage
   join: { peer: string; presence: P | undefined }

@@ -29,10 +29,11 @@ export interface LinkOwner {
   /** Whether the room may use a connection. */
   allows(connection: Connection): boolean
   /** Our greeting to a peer whose first private message on this stream has the number `first`. */
-  hello(first: number): Uint8Array
+  hello(peer: PeerId, first: number): Uint8Array
   /** What it said, in which life; of private messages only that there was one. */
   onWord(peer: PeerId, word: Word, life: string): void
-  onPrivate(peer: PeerId, data: Uint8Array): void
+  /** A whole one; `after` as it says, `next` is the number of the one behind it. */
+  onPrivate(peer: PeerId, life: string, message: { readonly after: number; readonly next: number; readonly data: Uint8Array }): void
   /** The application is behind: what comes has to wait. */
   readonly holds: boolean
   /** It has no stream of ours any more, and there is no connection to make one on. */
@@ -61,6 +62,8 @@ export class Link {
   #theirs: Theirs | undefined
   #former: Theirs | undefined
   #failures = 0
+  /** It has answered a greeting of ours. */
+  greeted = false
   #retry: Cancel | undefined
   /** It does not speak of rooms there. */
   #refusedOn: Connection | undefined
@@ -85,6 +88,11 @@ export class Link {
   /** Nothing of it is needed but its numbers. */
   get idle(): boolean {
     return this.#ours === undefined && this.#theirs === undefined && this.#former === undefined
+  }
+
+  /** The number of the next private message, where one is not confirmed; `leaving`: of those that will still come. */
+  unconfirmed(leaving: boolean): number | undefined {
+    return leaving ? this.#sent.written : this.#sent.open
   }
 
   /** Sees to it that our stream is on the best connection. */
@@ -115,7 +123,7 @@ export class Link {
     this.#ours = ours
     this.#sent.rewind()
     writer.open(encodePreamble({ tag: place.tag, salt }))
-    writer.write(hello(this.#sent.first))
+    writer.write(hello(peer, this.#sent.first))
     stream.attach({
       onData: (bytes) => {
         guarded(stream, () => reader.push(bytes, (plain) => this.#answered(decodeWord(plain))))
@@ -147,6 +155,7 @@ export class Link {
   #answered(word: Word | undefined): void {
     if (word?.t !== 'taken') return
     this.#failures = 0
+    this.greeted = true
     this.#sent.taken(word.number)
     this.#owner.onWord(this.peer, word, '')
   }
@@ -193,7 +202,7 @@ export class Link {
       if (word.t === 'hello') {
         life = hex(word.life)
         due = true
-        this.taken.begin(life, word.first)
+        this.taken.begin(life, word.first, word.secret)
       } else if (life === undefined) {
         throw new TabmeshError('ERR_PROTOCOL', 'a member that does not greet', { remote: true })
       }
@@ -201,7 +210,7 @@ export class Link {
         due = true
         const whole = this.taken.take(word)
         this.#owner.onWord(peer, word, life)
-        if (whole !== undefined) this.#owner.onPrivate(peer, whole)
+        if (whole !== undefined) this.#owner.onPrivate(peer, life, { after: word.after, next: word.number + 1, data: whole })
       } else this.#owner.onWord(peer, word, life)
     }
     stream.attach({
@@ -237,8 +246,8 @@ export class Link {
   }
 
   /** `done` hears when it has come, or why it won't. */
-  send(data: Uint8Array, done: (fault: TabmeshError | undefined) => void): void {
-    this.#sent.send(data, done)
+  send(data: Uint8Array, after: number, done: (fault: TabmeshError | undefined) => void): void {
+    this.#sent.send(data, after, done)
     if (this.#ours === undefined) this.settle()
     else this.#pump(this.#ours)
   }
@@ -253,6 +262,8 @@ export class Link {
 
   /** The member is gone: what was not confirmed won't be. */
   fail(fault: TabmeshError): void {
+    // Should it come again, it may be another one.
+    this.greeted = false
     this.#sent.fail(fault)
   }
 

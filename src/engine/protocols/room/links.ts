@@ -10,9 +10,11 @@
  */
 
 import type { TabmeshError } from '../../../errors.ts'
+import { concat } from '../../codec/bytes.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { ROOM_LINKS, ROOM_MAX_GONE, ROOM_MEET_TIMEOUT } from '../../limits.ts'
+import { ROOM_LINKS, ROOM_MAX_FENCES, ROOM_MAX_GONE, ROOM_MEET_TIMEOUT } from '../../limits.ts'
+import { fenceOf, publicSecret, readFences } from './fence.ts'
 import { Finder, type Found, type Rendezvous } from './finder.ts'
 import { Link, type LinkOwner } from './link.ts'
 import type { Members } from './members.ts'
@@ -26,6 +28,8 @@ const WORTH = 20
 export interface LinksOwner extends LinkOwner {
   readonly rendezvous: Rendezvous
   readonly members: Members
+  /** What our fences for a member are made with. */
+  secret(peer: PeerId): Uint8Array
   /** It is not connected, and all that is known of where it is leads nowhere. */
   onUnreachable(peer: PeerId): void
   /** Somebody who was waited for has greeted, or is not waited for any more. */
@@ -105,6 +109,25 @@ export class Links {
       links.push(link)
     }
     return links
+  }
+
+  /** For a word for all: before it comes what was said to some of them alone. `leaving`: as far as that will still come. */
+  fences(life: Uint8Array, number: number, leaving: boolean): Uint8Array | undefined {
+    const fences: Uint8Array[] = []
+    for (const link of this.#links.values()) {
+      const next = link.unconfirmed(leaving)
+      if (next === undefined) continue
+      const secret = link.greeted ? this.#owner.secret(link.peer) : publicSecret(link.peer)
+      if (fences.push(fenceOf(secret, life, number, next)) === ROOM_MAX_FENCES) break
+    }
+    return fences.length === 0 ? undefined : concat(fences)
+  }
+
+  /** The number of the private word of a peer that comes before its word for all, 0 for none. */
+  before(peer: PeerId, life: Uint8Array, number: number, fences: Uint8Array): number {
+    const secret = (this.#links.get(peer)?.taken ?? this.#taken.get(peer))?.secret
+    const told = secret === undefined ? 0 : readFences(fences, secret, life, number)
+    return told > 0 ? told : readFences(fences, publicSecret(this.#owner.net.self), life, number)
   }
 
   /** Those to members whom gossip has no stream to yet, or may not have one. */

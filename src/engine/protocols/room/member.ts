@@ -8,13 +8,13 @@ import { concat } from '../../codec/bytes.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import { ROOM_BEAT, ROOM_BURST, ROOM_MAX_BEAT, ROOM_MAX_MESSAGE, ROOM_MISSED, ROOM_RATE } from '../../limits.ts'
 import type { Body } from './messages.ts'
-import { Order } from './order.ts'
+import { Sequence } from './sequence.ts'
 
 export class Member {
   readonly peer: PeerId
   /** Of this stay, in hexadecimal. */
   readonly life: string
-  readonly order = new Order<Body>()
+  readonly order = new Sequence()
   presence: Uint8Array | undefined
   /** What its presence came with: a later one counts. */
   presenceOf = -1

@@ -29,7 +29,7 @@ const room = () => {
     for (let output: MembersOutput | undefined = members.poll(); output !== undefined; output = members.poll()) {
       if (output.t === 'join' || output.t === 'presence') said.push(`${output.t} ${output.peer}${text(output.presence)}`)
       else if (output.t === 'leave') said.push(`leave ${output.peer} ${output.reason}`)
-      else if (output.t === 'message') said.push(`${output.peer}:${text(output.data)}`)
+      else if (output.t === 'message') said.push(`${output.peer}:${text(output.data)}${output.private ? ' (private)' : ''}`)
       else if (output.t === 'ask') said.push(`ask ${output.peer} ${output.from}-${output.to}`)
       else said.push(`beat${output.soon ? ' soon' : ''}`)
     }
@@ -38,12 +38,12 @@ const room = () => {
   return {
     members,
     /** By gossip. */
-    says(from: string, number: number, body: Body, of = 1) {
-      members.handle({ t: 'published', from, life: life(of), number, body }, now)
+    says(from: string, number: number, body: Body, of = 1, before = 0) {
+      members.handle({ t: 'published', from, life: life(of), number, body, before }, now)
       return drain()
     },
     greets(peer: string, next: number, presence?: string, of = 1) {
-      const hello = { life: life(of), next, interval: ROOM_BEAT, presence: presence === undefined ? undefined : utf8(presence) }
+      const hello = { life: life(of), next, first: 0, interval: ROOM_BEAT, presence: presence === undefined ? undefined : utf8(presence) }
       members.handle({ t: 'hello', peer, hello }, now)
       return drain()
     },
@@ -183,7 +183,7 @@ describe('members', () => {
     expect(says('a', 7, message('three'))).toEqual([])
     const after = wait(6_000)
     expect(after.filter((each) => !each.startsWith('ask'))).toEqual(['a: three'])
-    expect(handle({ t: 'again', peer: 'a', life: '01'.repeat(LIFE), number: 5, body: part('w', false, false) })).toEqual([])
+    expect(handle({ t: 'again', peer: 'a', life: '01'.repeat(LIFE), number: 5, body: part('w', false, false), before: 0 })).toEqual([])
   })
 })
 
@@ -216,7 +216,7 @@ describe('hostile members', () => {
       for (let number = 0; number < 60; number++) {
         // Every other one is missing; and parts that never end.
         const body: Body = { t: 'message', data, begins: number === 0, ends: false }
-        handle({ t: 'published', from: `a${n}`, life: life(1), number: n % 2 === 0 ? number * 2 + 1 : number, body })
+        handle({ t: 'published', from: `a${n}`, life: life(1), number: n % 2 === 0 ? number * 2 + 1 : number, body, before: 0 })
       }
     }
     expect(members.size).toBe(100)

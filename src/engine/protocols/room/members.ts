@@ -18,20 +18,39 @@ import { ROOM_BEAT, ROOM_LOST, ROOM_MAX_GONE, ROOM_MAX_HELD_BYTES_OF_ALL, ROOM_M
 import { Member } from './member.ts'
 import type { Body } from './messages.ts'
 import { hex } from './place.ts'
+import type { Aside } from './sequence.ts'
 
 export interface Hello {
   readonly life: Uint8Array
   readonly next: number
+  /** The number of the first private word that may not have come. */
+  readonly first: number
   readonly interval: number
   readonly presence: Uint8Array | undefined
 }
 
 export type MembersInput =
   /** By gossip, signed by `from`. */
-  | { readonly t: 'published'; readonly from: PeerId; readonly life: Uint8Array; readonly number: number; readonly body: Body }
+  | {
+      readonly t: 'published'
+      readonly from: PeerId
+      readonly life: Uint8Array
+      readonly number: number
+      readonly body: Body
+      /** Of how many private words it comes behind. */
+      readonly before: number
+    }
   /** By its own stream. */
   | { readonly t: 'hello'; readonly peer: PeerId; readonly hello: Hello }
-  | { readonly t: 'again'; readonly peer: PeerId; readonly life: string; readonly number: number; readonly body: Body }
+  | {
+      readonly t: 'again'
+      readonly peer: PeerId
+      readonly life: string
+      readonly number: number
+      readonly body: Body
+      readonly before: number
+    }
+  | ({ readonly t: 'private'; readonly peer: PeerId; readonly life: string } & Aside)
   /** Anything else by its own stream. */
   | { readonly t: 'heard'; readonly peer: PeerId }
   | { readonly t: 'goodbye'; readonly peer: PeerId }
@@ -46,7 +65,7 @@ export type MembersOutput =
   | { readonly t: 'leave'; readonly peer: PeerId; readonly reason: 'left' | 'lost' }
   | { readonly t: 'presence'; readonly peer: PeerId; readonly presence: Uint8Array | undefined }
   /** May be a view of what came. */
-  | { readonly t: 'message'; readonly peer: PeerId; readonly data: Uint8Array }
+  | { readonly t: 'message'; readonly peer: PeerId; readonly data: Uint8Array; readonly private: boolean }
   /** Ask it for what it published in this range. */
   | { readonly t: 'ask'; readonly peer: PeerId; readonly from: number; readonly to: number }
   /** Give a sign of life: there is a newcomer who may not know of us, or we have slept. */
@@ -55,8 +74,15 @@ export type MembersOutput =
 interface Gone {
   readonly life: string
   readonly next: number | undefined
+  readonly privates: number
   /** By its own word: that life is over. */
   readonly left: boolean
+}
+
+interface Said {
+  readonly number: number
+  readonly body: Body
+  readonly before: number
 }
 
 /** Between two looks at who has not been heard. */
@@ -116,14 +142,16 @@ export class Members {
   handle(input: MembersInput, now: number): void {
     switch (input.t) {
       case 'published':
-        return this.#published(input.from, hex(input.life), input.number, input.body, now)
+        return this.#published(input.from, hex(input.life), input, now)
       case 'hello':
         return this.#greeted(input.peer, input.hello, now)
       case 'again': {
         const member = this.#members.get(input.peer)
-        if (member?.life === input.life) this.#take(member, input.number, input.body, now)
+        if (member?.life === input.life) this.#take(member, input, now)
         return
       }
+      case 'private':
+        return this.#private(input, now)
       case 'heard':
         return this.#members.get(input.peer)?.heard(now)
       case 'goodbye': {
@@ -150,18 +178,18 @@ export class Members {
     }
   }
 
-  #published(from: PeerId, life: string, number: number, body: Body, now: number): void {
+  #published(from: PeerId, life: string, said: Said, now: number): void {
     if (from === this.#self) return
     const known = this.#members.get(from)
     const gone = this.#gone.get(from)
     const last = known ?? gone
     if (last !== undefined && life < last.life) return
-    if (known === undefined && gone?.life === life && (gone.left || number < (gone.next ?? 0))) return
+    if (known === undefined && gone?.life === life && (gone.left || said.number < (gone.next ?? 0))) return
     const member = known?.life === life ? known : this.#admit(from, life, undefined, false, now)
-    if (member !== undefined) this.#take(member, number, body, now)
+    if (member !== undefined) this.#take(member, said, now)
   }
 
-  #greeted(peer: PeerId, { life, next, interval, presence }: Hello, now: number): void {
+  #greeted(peer: PeerId, { life, next, first, interval, presence }: Hello, now: number): void {
     if (peer === this.#self) return
     const text = hex(life)
     const known = this.#members.get(peer)
@@ -177,16 +205,13 @@ export class Members {
     member.presenceOf = Math.max(member.presenceOf, next - 1)
     member.promises(interval)
     member.heard(now)
-    member.order.base(next, now)
+    this.#count(member, () => member.order.base(next, first, now))
     this.#deliver(member, now)
   }
 
-  #take(member: Member, number: number, body: Body, now: number): void {
-    const size = body.t === 'message' ? body.data.length : 0
-    const before = member.order.held
+  #take(member: Member, { number, body, before }: Said, now: number): void {
     // What was heard before says nothing of now.
-    if (!member.order.take(number, body, size, now)) return
-    this.#held += member.order.held - before
+    if (!this.#count(member, () => member.order.take(number, body, before, now))) return
     member.heard(now)
     if (body.t === 'beat') {
       member.promises(body.interval)
@@ -194,6 +219,22 @@ export class Members {
     }
     if (this.#held > ROOM_MAX_HELD_BYTES_OF_ALL) member.order.skip()
     this.#deliver(member, now)
+  }
+
+  #private({ peer, life, after, next, data }: Extract<MembersInput, { t: 'private' }>, now: number): void {
+    const member = this.#members.get(peer)
+    if (member?.life !== life) return void this.#outputs.push({ t: 'message', peer, data, private: true })
+    this.#count(member, () => member.order.takePrivate({ after, next, data }, now))
+    if (this.#held > ROOM_MAX_HELD_BYTES_OF_ALL) member.order.skip()
+    this.#deliver(member, now)
+  }
+
+  /** Keeps count of the bytes that wait. */
+  #count<T>({ order }: Member, run: () => T): T {
+    const before = order.held
+    const result = run()
+    this.#held += order.held - before
+    return result
   }
 
   #tellsPresence(member: Member, presence: Uint8Array | undefined, number: number): void {
@@ -208,16 +249,15 @@ export class Members {
   #deliver(member: Member, now: number): void {
     const { order, peer } = member
     for (;;) {
-      const before = order.held
-      const body = order.poll(now)
+      const body = this.#count(member, () => order.poll(now))
       if (body === undefined) break
-      this.#held -= before - order.held
+      if (body.t === 'private') this.#outputs.push({ t: 'message', peer, data: body.data, private: true })
       if (body.t === 'leave') return this.#remove(member, 'left')
       if (body.t !== 'message') continue
       const waiting = member.assembling
       const data = member.assemble(body, ROOM_MAX_HELD_BYTES_OF_ALL - this.#held + waiting)
       this.#held += member.assembling - waiting
-      if (data !== undefined) this.#outputs.push({ t: 'message', peer, data })
+      if (data !== undefined) this.#outputs.push({ t: 'message', peer, data, private: false })
     }
     if (order.deadline === Number.POSITIVE_INFINITY) this.#gaps.delete(member)
     else this.#gaps.add(member)
@@ -230,7 +270,7 @@ export class Members {
     if (this.#members.size >= ROOM_MAX_MEMBERS && !(linked && this.#makeRoom())) return undefined
     const member = new Member(peer, life, now)
     const gone = this.#gone.get(peer)
-    if (gone?.life === life && gone.next !== undefined) member.order.base(gone.next, now)
+    if (gone?.life === life && gone.next !== undefined) member.order.base(gone.next, gone.privates, now)
     this.#gone.delete(peer)
     member.presence = presence
     member.linked = linked
@@ -256,8 +296,10 @@ export class Members {
     this.#members.delete(peer)
     this.#gaps.delete(member)
     this.#held -= order.held + member.assembling
+    for (let rest = order.rest(); rest !== undefined; rest = order.rest())
+      this.#outputs.push({ t: 'message', peer, data: rest.data, private: true })
     this.#gone.delete(peer)
-    this.#gone.set(peer, { life, next: order.next, left: reason === 'left' })
+    this.#gone.set(peer, { life, next: order.next, privates: order.privates, left: reason === 'left' })
     if (this.#gone.size > ROOM_MAX_GONE) {
       for (const first of this.#gone.keys()) {
         this.#gone.delete(first)

@@ -2,8 +2,9 @@ import { scryptSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../codec/bytes.ts'
 import { nobleAead } from '../../crypto/noble-aead.ts'
-import { ROOM_MAX_NAME, ROOM_MAX_PART, ROOM_MAX_PRESENCE, ROOM_SCRYPT } from '../../limits.ts'
+import { ROOM_MAX_FENCES, ROOM_MAX_NAME, ROOM_MAX_PART, ROOM_MAX_PRESENCE, ROOM_SCRYPT } from '../../limits.ts'
 import { codeOf, decodes, mutate, property } from '../../testing/property.ts'
+import { FENCE, fenceOf, publicSecret, readFences, secretFor } from './fence.ts'
 import {
   type Body,
   decodeBody,
@@ -22,6 +23,7 @@ import { checkName, hex, openPlace, saltOf, sealedPlace } from './place.ts'
 import { sealOf } from './seal.ts'
 
 const life = new Uint8Array(LIFE).fill(7)
+const secret = new Uint8Array(FENCE).fill(5)
 const bodies: Body[] = [
   { t: 'message', data: utf8('hello'), begins: true, ends: true },
   { t: 'message', data: new Uint8Array(0), begins: true, ends: false },
@@ -30,12 +32,14 @@ const bodies: Body[] = [
   { t: 'beat', interval: 10_000, presence: undefined },
   { t: 'beat', interval: 0, presence: utf8('{"x":1}') },
   { t: 'leave' },
+  { t: 'leave', fences: new Uint8Array(FENCE).fill(1) },
+  { t: 'message', data: utf8('hello'), begins: true, ends: true, fences: new Uint8Array(ROOM_MAX_FENCES * FENCE).fill(2) },
 ]
 const words: Word[] = [
-  { t: 'hello', life, next: 300, first: 2, interval: 10_000, presence: utf8('"here"') },
-  { t: 'hello', life, next: 0, first: 0, interval: 1, presence: undefined },
-  { t: 'private', number: 5, data: utf8('psst'), more: false },
-  { t: 'private', number: 2 ** 40, data: utf8('ps'), more: true },
+  { t: 'hello', life, next: 300, first: 2, secret, interval: 10_000, presence: utf8('"here"') },
+  { t: 'hello', life, next: 0, first: 0, secret, interval: 1, presence: undefined },
+  { t: 'private', number: 5, after: 300, data: utf8('psst'), more: false },
+  { t: 'private', number: 2 ** 40, after: 0, data: utf8('ps'), more: true },
   { t: 'repeat', from: 1, to: 2 ** 52 },
   { t: 'again', number: 3, body: encodeBody(bodies[0] as Body) },
   { t: 'leave' },
@@ -67,6 +71,9 @@ describe('what members say', () => {
       'ERR_FRAME_TOO_LARGE',
     )
     expect(codeOf(() => decodePreamble(new Uint8Array(5)))).toBe('ERR_DECODE')
+    const fenced = encodeBody({ t: 'leave', fences: new Uint8Array(2 * FENCE) })
+    for (const length of [1, 2, FENCE, 2 + 2 * FENCE]) expect(codeOf(() => decodeBody(fenced.subarray(0, length)))).toBe('ERR_DECODE')
+    expect(codeOf(() => decodeBody(Uint8Array.of(8, 255)))).toBe('ERR_FRAME_TOO_LARGE')
   })
 
   it('of any bytes is read or refused with a code', () => {
@@ -75,6 +82,29 @@ describe('what members say', () => {
       const some = mutate(random, valid[random.below(valid.length)] as Uint8Array)
       for (const decode of [decodeBody, decodeWord, decodePublished, decodePreamble]) decodes(() => decode(some))
     })
+  })
+})
+
+describe('a fence', () => {
+  const [forA, forB] = [secretFor(secret, 'a'), secretFor(secret, 'b')]
+  const fences = Buffer.concat([fenceOf(forB, life, 7, 3), fenceOf(publicSecret('c'), life, 7, 2 ** 40 + 1), fenceOf(forA, life, 7, 300)])
+
+  it('is for one member, in one word', () => {
+    expect([readFences(fences, forA, life, 7), readFences(fences, forB, life, 7)]).toEqual([300, 3])
+    expect(readFences(fences, publicSecret('c'), life, 7)).toBe(2 ** 40 + 1)
+    for (const other of [
+      readFences(fences, forA, life, 8),
+      readFences(fences, forA, new Uint8Array(LIFE), 7),
+      readFences(fences, publicSecret('a'), life, 7),
+      readFences(fences, secretFor(secret, 'd'), life, 7),
+      readFences(fences.subarray(0, FENCE - 1), forB, life, 7),
+    ])
+      expect(other).toBe(0)
+  })
+
+  it('looks like no other one to anybody else, though it says the same', () => {
+    const heads = Array.from({ length: 100 }, (_, number) => hex(fenceOf(forA, life, number, 1)))
+    expect(new Set([...heads.map((each) => each.slice(0, 16)), ...heads.map((each) => each.slice(16))]).size).toBe(200)
   })
 })
 

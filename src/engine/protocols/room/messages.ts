@@ -7,13 +7,16 @@
  * `life` is one stay of a member: when it began in milliseconds (6 bytes) and 6 random ones. A later stay is greater, and has numbers of its own. All that a
  * member says by gossip in one life is numbered from 0 without a gap: messages, their parts, and signs of life.
  *
- * Bounds: ROOM_MAX_PART for a part, ROOM_MAX_PRESENCE for what a member tells of itself.
+ * A private word says behind how many of those it comes; one for all, in its fences (fence.ts), behind how many private ones of which member.
+ *
+ * Bounds: ROOM_MAX_PART for a part, ROOM_MAX_FENCES, ROOM_MAX_PRESENCE for what a member tells of itself.
  */
 
 import { remoteFault } from '../../../errors.ts'
 import { concat } from '../../codec/bytes.ts'
 import { readVarint, varintLength, writeVarint } from '../../codec/varint.ts'
-import { ROOM_MAX_PART, ROOM_MAX_PRESENCE } from '../../limits.ts'
+import { ROOM_MAX_FENCES, ROOM_MAX_PART, ROOM_MAX_PRESENCE } from '../../limits.ts'
+import { FENCE } from './fence.ts'
 
 export const ROOM = '/tabmesh/room/1.0.0'
 export const ROOM_FILE = '/tabmesh/room-file/1.0.0'
@@ -24,7 +27,9 @@ export const SALT = 16
 const TAG = 32
 
 /** What a member says by gossip, or again by stream to who has missed it. */
-export type Body =
+export type Body = Plain & { readonly fences?: Uint8Array }
+
+type Plain =
   /** A message, or a part of one: it begins here, it ends here. */
   | { readonly t: 'message'; readonly data: Uint8Array; readonly begins: boolean; readonly ends: boolean }
   /** A sign of life: how many milliseconds until the next one, and what the member tells of itself. */
@@ -67,8 +72,16 @@ const CONTINUES = 1
 const CONTINUED = 2
 const BEAT = 4
 const LEAVE = 5
+/** How many fences, those, and the body. */
+const FENCED = 8
 
 export const encodeBody = (body: Body): Uint8Array => {
+  const { fences } = body
+  const plain = encodePlain(body)
+  return fences === undefined ? plain : concat([Uint8Array.of(FENCED, fences.length / FENCE), fences, plain])
+}
+
+const encodePlain = (body: Plain): Uint8Array => {
   switch (body.t) {
     case 'message':
       return concat([Uint8Array.of(MESSAGE | (body.begins ? 0 : CONTINUES) | (body.ends ? 0 : CONTINUED)), body.data])
@@ -81,6 +94,15 @@ export const encodeBody = (body: Body): Uint8Array => {
 
 /** Views of `bytes`. Throws ERR_DECODE, ERR_FRAME_TOO_LARGE; undefined for what is to come. */
 export const decodeBody = (bytes: Uint8Array): Body | undefined => {
+  if (bytes[0] !== FENCED) return decodePlain(bytes)
+  const count = bytes[1] ?? 0
+  const end = 2 + count * FENCE
+  if (count > ROOM_MAX_FENCES) throw remoteFault('ERR_FRAME_TOO_LARGE', `a room message with ${count} fences`)
+  const body = decodePlain(bytes.subarray(end))
+  return body === undefined ? body : { ...body, fences: bytes.subarray(2, end) }
+}
+
+const decodePlain = (bytes: Uint8Array): Plain | undefined => {
   const [kind] = bytes
   switch (kind) {
     case MESSAGE:
@@ -101,16 +123,22 @@ export const decodeBody = (bytes: Uint8Array): Body | undefined => {
 
 /** What two members say to each other by stream. */
 export type Word =
-  /** The first one: who I am in this life, the number of my next gossip and of the first private message that is to come here, and a sign of life. */
+  /**
+   * The first one: who I am in this life, the number of my next gossip and of the first private message that is to come here, what my fences for you are made
+   * with, and a sign of life.
+   */
   | {
       readonly t: 'hello'
       readonly life: Uint8Array
       readonly next: number
       readonly first: number
+      /** FENCE bytes. */
+      readonly secret: Uint8Array
       readonly interval: number
       readonly presence: Uint8Array | undefined
     }
-  | { readonly t: 'private'; readonly number: number; readonly data: Uint8Array; readonly more: boolean }
+  /** It comes behind those published before `after`. */
+  | { readonly t: 'private'; readonly number: number; readonly after: number; readonly data: Uint8Array; readonly more: boolean }
   /** What you published from `from` up to, and not with, `to` has not come. */
   | { readonly t: 'repeat'; readonly from: number; readonly to: number }
   /** What I published. */
@@ -130,9 +158,9 @@ const TAKEN = 6
 export const encodeWord = (word: Word): Uint8Array => {
   switch (word.t) {
     case 'hello':
-      return concat([Uint8Array.of(HELLO), word.life, varints(word.next, word.first), beatOf(word)])
+      return concat([Uint8Array.of(HELLO), word.life, word.secret, varints(word.next, word.first), beatOf(word)])
     case 'private':
-      return concat([Uint8Array.of(word.more ? PRIVATE_PART : PRIVATE), varints(word.number), word.data])
+      return concat([Uint8Array.of(word.more ? PRIVATE_PART : PRIVATE), varints(word.number, word.after), word.data])
     case 'repeat':
       return concat([Uint8Array.of(REPEAT), varints(word.from, word.to)])
     case 'again':
@@ -148,15 +176,24 @@ export const encodeWord = (word: Word): Uint8Array => {
 export const decodeWord = (bytes: Uint8Array): Word | undefined => {
   switch (bytes[0]) {
     case HELLO: {
-      if (bytes.length < 1 + LIFE) throw remoteFault('ERR_DECODE', 'a greeting is cut short')
-      const next = varint(bytes, 1 + LIFE)
+      const head = 1 + LIFE + FENCE
+      if (bytes.length < head) throw remoteFault('ERR_DECODE', 'a greeting is cut short')
+      const next = varint(bytes, head)
       const first = varint(bytes, next.next)
-      return { t: 'hello', life: bytes.slice(1, 1 + LIFE), next: next.value, first: first.value, ...readBeat(bytes, first.next) }
+      const [life, secret] = [bytes.slice(1, 1 + LIFE), bytes.slice(1 + LIFE, head)]
+      return { t: 'hello', life, secret, next: next.value, first: first.value, ...readBeat(bytes, first.next) }
     }
     case PRIVATE:
     case PRIVATE_PART: {
-      const { value, next } = varint(bytes, 1)
-      return { t: 'private', number: value, data: partOf(bytes, next), more: bytes[0] === PRIVATE_PART }
+      const number = varint(bytes, 1)
+      const after = varint(bytes, number.next)
+      return {
+        t: 'private',
+        number: number.value,
+        after: after.value,
+        data: partOf(bytes, after.next),
+        more: bytes[0] === PRIVATE_PART,
+      }
     }
     case REPEAT: {
       const from = varint(bytes, 1)

@@ -35,6 +35,11 @@ export class Order<T> {
   /** Messages that were never had. */
   lost = 0
 
+  /** It holds back as much as it may. */
+  get full(): boolean {
+    return this.#held.size >= ROOM_MAX_HELD || this.#bytes >= ROOM_MAX_HELD_BYTES
+  }
+
   /** Bytes that wait. */
   get held(): number {
     return this.#bytes

@@ -3,6 +3,8 @@
  *
  *   send ─▶ unconfirmed ── written to the stream there is ── `taken` ─▶ done        a new stream begins with all that is unconfirmed
  *
+ * Each says behind how many of the words for all it comes: `after`.
+ *
  * Bounds: what is unconfirmed is for who sends it to limit; ROOM_MAX_MESSAGE for a message being put together.
  */
 
@@ -30,13 +32,28 @@ export class PrivateSent {
     return this.#unconfirmed[0]?.number ?? this.#next
   }
 
-  send(data: Uint8Array, done: (fault: TabmeshError | undefined) => void): void {
+  /** The number of the next one, where something is not confirmed. */
+  get open(): number | undefined {
+    return this.#unconfirmed.length === 0 ? undefined : this.#next
+  }
+
+  /** The number behind the last message that is written as a whole, where it is not confirmed. */
+  get written(): number | undefined {
+    for (let at = this.#written - 1; at >= 0; at--) {
+      const { number, done } = this.#unconfirmed[at] as Sent
+      if (done !== undefined) return number + 1
+    }
+    return undefined
+  }
+
+  /** It comes behind the words for all before number `after`. */
+  send(data: Uint8Array, after: number, done: (fault: TabmeshError | undefined) => void): void {
     let at = 0
     do {
       const end = Math.min(data.length, at + ROOM_MAX_PART)
       const number = this.#next++
       const last = end === data.length
-      const word = encodeWord({ t: 'private', number, data: data.subarray(at, end), more: !last })
+      const word = encodeWord({ t: 'private', number, after, data: data.subarray(at, end), more: !last })
       this.#unconfirmed.push({ number, word, done: last ? done : undefined })
       at = end
     } while (at < data.length)
@@ -73,6 +90,8 @@ export class PrivateSent {
 /** Those of one member to us. */
 export class PrivateTaken {
   #life: string | undefined
+  /** What the member's fences for us are made with, in its present life. */
+  secret: Uint8Array | undefined
   #next = 0
   #parts: Uint8Array[] = []
   #size = 0
@@ -90,7 +109,8 @@ export class PrivateTaken {
   }
 
   /** The member has greeted: this stream begins with number `first` of its life. */
-  begin(life: string, first: number): void {
+  begin(life: string, first: number, secret: Uint8Array): void {
+    this.secret = secret
     if (this.#life === life && first <= this.#next) return
     this.#life = life
     this.#next = first

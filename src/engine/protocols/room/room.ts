@@ -19,6 +19,7 @@ import { ROOM_CROWD, ROOM_JOIN_PATIENCE, ROOM_JOIN_TIMEOUT, ROOM_MAX_MESSAGE, RO
 import type { Connection } from '../../net/connection.ts'
 import type { Net } from '../../net/service.ts'
 import type { Stream } from '../../net/stream.ts'
+import { FENCE, secretFor } from './fence.ts'
 import type { FileEvents, FileSource } from './file-sender.ts'
 import { Files, type OfferedFile } from './files.ts'
 import type { Found, Rendezvous } from './finder.ts'
@@ -26,7 +27,7 @@ import { Gossip, type Pubsub, type Verdict } from './gossip.ts'
 import { Links } from './links.ts'
 import { Members, type MembersInput, type MembersOutput } from './members.ts'
 import { type Body, decodeBody, encodeWord, LIFE, type Preamble, ROOM_FILE, type Word } from './messages.ts'
-import type { Place } from './place.ts'
+import { type Place, unhex } from './place.ts'
 import { Voice } from './voice.ts'
 
 export type RoomEvent =
@@ -55,6 +56,8 @@ export class Room {
   readonly place: Place
   readonly #owner: RoomOwner
   readonly #life: Uint8Array
+  /** What the secrets of fences come from. */
+  readonly #secret: Uint8Array
   readonly #members: Members
   readonly #voice: Voice
   readonly #gossip: Gossip
@@ -74,6 +77,7 @@ export class Room {
     this.place = place
     this.#owner = owner
     this.#life = lifeOf(host.date(), host.random(LIFE))
+    this.#secret = host.random(FENCE)
     this.#members = new Members(self)
     this.#voice = new Voice(host.now(), () => fraction(host.random(4)))
     this.#gossip = new Gossip(place, net, owner.pubsub, this.#life)
@@ -84,9 +88,10 @@ export class Room {
       rendezvous: owner.rendezvous,
       members: this.#members,
       allows: owner.allows,
-      hello: (first) => this.#hello(first),
+      secret: (peer) => secretFor(this.#secret, peer),
+      hello: (peer, first) => this.#hello(peer, first),
       onWord: (peer, word, life) => this.#hear(peer, word, life),
-      onPrivate: (peer, data) => owner.onEvent({ t: 'message', peer, data, private: true }),
+      onPrivate: (peer, life, message) => this.#run({ t: 'private', peer, life, ...message }),
       onUnlinked: (peer) => this.#run({ t: 'linked', peer, on: false }),
       onUnreachable: (peer) => this.#run({ t: 'unreachable', peer }),
       onSettled: () => this.#settled(),
@@ -139,7 +144,7 @@ export class Room {
     checkSize(data)
     if (!this.#members.has(peer)) return done(notThere(peer))
     const link = this.#links.with(peer)
-    link.send(data, done)
+    link.send(data, this.#voice.next, done)
     if (!link.open) this.#links.reach(peer)
   }
 
@@ -183,7 +188,9 @@ export class Room {
     if (!this.#members.admits(from, now)) return 'ignore'
     const read = this.#gossip.read(from, data)
     if (typeof read === 'string') return read
-    this.#owner.net.host.defer(() => this.#run({ t: 'published', from, ...read }))
+    this.#owner.net.host.defer(() =>
+      this.#run({ t: 'published', from, ...read, before: this.#before(from, read.life, read.number, read.body) }),
+    )
     return 'accept'
   }
 
@@ -234,7 +241,9 @@ export class Room {
         return this.#settled()
       case 'again': {
         const body = decodeBody(word.body)
-        return body === undefined ? undefined : this.#run({ t: 'again', peer, life, number: word.number, body })
+        return body === undefined
+          ? undefined
+          : this.#run({ t: 'again', peer, life, number: word.number, body, before: this.#before(peer, unhex(life), word.number, body) })
       }
       case 'repeat':
         this.#repeat(peer, word.from, word.to)
@@ -245,6 +254,11 @@ export class Room {
       case 'taken':
         return this.#run({ t: 'heard', peer })
     }
+  }
+
+  /** The number of the private words of `peer` that come before this word of it. */
+  #before(peer: PeerId, life: Uint8Array, number: number, { fences }: Body): number {
+    return fences === undefined ? 0 : this.#links.before(peer, life, number, fences)
   }
 
   #repeat(peer: PeerId, from: number, to: number): void {
@@ -277,15 +291,20 @@ export class Room {
     return this.#owner.net.host.now()
   }
 
-  #hello(first: number): Uint8Array {
+  #hello(peer: PeerId, first: number): Uint8Array {
     const { next, presence } = this.#voice
-    return encodeWord({ t: 'hello', life: this.#life, next, first, interval: this.#voice.interval(this.#members.size), presence })
+    const secret = secretFor(this.#secret, peer)
+    const interval = this.#voice.interval(this.#members.size)
+    return encodeWord({ t: 'hello', life: this.#life, secret, next, first, interval, presence })
   }
 
   /** `wide`: also to those in the topic of whom nothing is known. */
   #publish(body: Body, wide: boolean, done?: () => void): void {
     if (this.#left) return
-    const { number, body: plain } = this.#voice.say(body)
+    const leaving = body.t === 'leave'
+    const begins = leaving || (body.t === 'message' && body.begins)
+    const fences = begins ? this.#links.fences(this.#life, this.#voice.next, leaving) : undefined
+    const { number, body: plain } = this.#voice.say(fences === undefined ? body : { ...body, fences })
     const inTopic = this.#gossip.peers
     const links = wide ? undefined : this.#links.toAll(inTopic)
     if (links !== undefined) {
@@ -330,7 +349,7 @@ export class Room {
       case 'presence':
         return onEvent.call(this.#owner, output)
       case 'message':
-        return onEvent.call(this.#owner, { ...output, private: false })
+        return onEvent.call(this.#owner, output)
     }
   }
 

@@ -380,7 +380,15 @@ describe('hostile peers of a room', () => {
     }
     return { guest, say }
   }
-  const hello = encodeWord({ t: 'hello', life: new Uint8Array(LIFE).fill(9), next: 0, first: 0, interval: 10_000, presence: undefined })
+  const hello = encodeWord({
+    t: 'hello',
+    life: new Uint8Array(LIFE).fill(9),
+    next: 0,
+    first: 0,
+    secret: new Uint8Array(16),
+    interval: 10_000,
+    presence: undefined,
+  })
 
   it('are cut off where they do not keep the rules, and only they', () => {
     const lounge = new Lounge(30)
@@ -391,8 +399,8 @@ describe('hostile peers of a room', () => {
     for (const bad of [
       [Uint8Array.of(1, 2, 3)],
       [elsewhere, hello],
-      [preamble, encodeWord({ t: 'private', number: 0, data: utf8('no greeting'), more: false })],
-      [preamble, hello, encodeWord({ t: 'private', number: 7, data: utf8('out of turn'), more: false })],
+      [preamble, encodeWord({ t: 'private', number: 0, after: 0, data: utf8('no greeting'), more: false })],
+      [preamble, hello, encodeWord({ t: 'private', number: 7, after: 0, data: utf8('out of turn'), more: false })],
       [preamble, Uint8Array.of(0, 1)],
       [preamble, new Uint8Array(100_000)],
       [new Uint8Array(1_000)],
