@@ -40,9 +40,10 @@ import {
   MPLEX_STRIKE_WINDOW,
   YAMUX_MAX_PINNED,
 } from '../../limits.ts'
+import { Ring } from '../yamux/ring.ts'
 import { SeenIds } from '../yamux/seen-ids.ts'
 import { CLOSE, ControlQueue, FrameReader, MAX_HEADER, MESSAGE, NEW, putHeader, RESET } from './frame.ts'
-import { keyOf, Ring, Stream } from './stream.ts'
+import { keyOf, Stream } from './stream.ts'
 
 /** What becomes a TabmeshError. */
 export interface Fault {
@@ -96,7 +97,7 @@ export class Mplex {
   /** Ids that the remote has opened, as odd numbers: what SeenIds counts in. */
   readonly #seen = new SeenIds(1)
   readonly #streams = new Map<number, Stream>()
-  readonly #ring = new Ring()
+  readonly #ring = new Ring<Stream>()
   /** NEW and RESET. */
   readonly #control = new ControlQueue()
   /** Ours that may not begin yet, in order. */

@@ -1,5 +1,5 @@
 /**
- * The state of one stream, and the ring in which streams take turns on the wire.
+ * The state of one stream; streams take turns on the wire in a ring (../yamux/ring.ts).
  *
  *             turn comes        each side CLOSE
  *   waiting ─────────────▶ open ───────────────▶ closed
@@ -53,37 +53,5 @@ export class Stream {
   /** Whether it has something for the wire when its turn comes. */
   get ready(): boolean {
     return !this.closed && !this.waiting && (this.queue.bytes > 0 || (this.ending && !this.closeSent))
-  }
-}
-
-/** Streams with something to send, in turn; linked through the streams themselves. */
-export class Ring {
-  #first: Stream | undefined
-  #last: Stream | undefined
-
-  /** Appends the stream if it is ready and not in it yet. */
-  add(stream: Stream): void {
-    if (stream.inRing || !stream.ready) return
-    stream.inRing = true
-    if (this.#last === undefined) this.#first = stream
-    else this.#last.next = stream
-    this.#last = stream
-  }
-
-  /** The next stream that is ready, taken out. */
-  take(): Stream | undefined {
-    for (;;) {
-      const stream = this.#first
-      if (stream === undefined) return undefined
-      this.#first = stream.next
-      if (this.#first === undefined) this.#last = undefined
-      stream.next = undefined
-      stream.inRing = false
-      if (stream.ready) return stream
-    }
-  }
-
-  clear(): void {
-    while (this.take() !== undefined);
   }
 }

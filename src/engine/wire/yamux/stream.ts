@@ -1,5 +1,5 @@
 /**
- * The state of one stream, and the ring in which streams take turns on the wire.
+ * The state of one stream; streams take turns on the wire in a ring (ring.ts).
  *
  *             turn comes                ACK, or any frame            each side FIN
  *   waiting ─────────────▶ opening ───────────────────────▶ open ─────────────────────▶ closed
@@ -58,37 +58,5 @@ export class Stream {
     if (this.closed || this.waiting) return false
     if (this.queue.bytes > 0) return this.credit > 0
     return this.synDue || (this.ending && !this.finSent)
-  }
-}
-
-/** Streams with something to send, in turn; linked through the streams themselves. */
-export class Ring {
-  #first: Stream | undefined
-  #last: Stream | undefined
-
-  /** Appends the stream if it is ready and not in it yet. */
-  add(stream: Stream): void {
-    if (stream.inRing || !stream.ready) return
-    stream.inRing = true
-    if (this.#last === undefined) this.#first = stream
-    else this.#last.next = stream
-    this.#last = stream
-  }
-
-  /** The next stream that is ready, taken out. */
-  take(): Stream | undefined {
-    for (;;) {
-      const stream = this.#first
-      if (stream === undefined) return undefined
-      this.#first = stream.next
-      if (this.#first === undefined) this.#last = undefined
-      stream.next = undefined
-      stream.inRing = false
-      if (stream.ready) return stream
-    }
-  }
-
-  clear(): void {
-    while (this.take() !== undefined);
   }
 }

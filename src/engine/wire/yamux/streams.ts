@@ -9,7 +9,8 @@ import type { TabmeshError } from '../../../errors.ts'
 import { YAMUX_MAX_INBOUND, YAMUX_MAX_OUTBOUND, YAMUX_MAX_UNACKED, YAMUX_MAX_WAITING } from '../../limits.ts'
 import type { EventQueue } from './events.ts'
 import { UINT32_MAX } from './frame.ts'
-import { Ring, Stream } from './stream.ts'
+import { Ring } from './ring.ts'
+import { Stream } from './stream.ts'
 
 export interface StreamLimits {
   readonly maxInbound?: number
@@ -21,7 +22,7 @@ export interface StreamLimits {
 
 export class Streams {
   /** Those with something to send, in turn. */
-  readonly ring = new Ring()
+  readonly ring = new Ring<Stream>()
   /** Sizes of all receive windows together. */
   windows = 0
   /** Bytes that arrived and were not released. */
