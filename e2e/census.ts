@@ -102,14 +102,15 @@ export const expectSameHeaps = (before: Omit<Census, 'open'>, after: Omit<Census
 const workerOf = async (session: CDPSession, onChunk: (chunk: string) => void): Promise<Ask> => {
   let target: string | undefined
   let last = 0
-  const waiting = new Map<number, (result: Record<string, unknown>) => void>()
+  const waiting = new Map<number, { resolve(result: Record<string, unknown>): void; reject(error: Error): void }>()
   session.on('Target.attachedToTarget', ({ sessionId }) => {
     target = sessionId
   })
   session.on('Target.receivedMessageFromTarget', ({ message }) => {
-    const { id, result, method, params } = JSON.parse(message)
+    const { id, result, error, method, params } = JSON.parse(message)
     if (method === 'HeapProfiler.addHeapSnapshotChunk') return onChunk(params.chunk)
-    waiting.get(id)?.(result)
+    if (error === undefined) waiting.get(id)?.resolve(result)
+    else waiting.get(id)?.reject(new Error(error.message))
     waiting.delete(id)
   })
   await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false })
@@ -117,7 +118,7 @@ const workerOf = async (session: CDPSession, onChunk: (chunk: string) => void): 
     if (target === undefined) throw new Error('the page has no worker')
     last += 1
     const id = last
-    const answer = new Promise<Record<string, unknown>>((resolve) => waiting.set(id, resolve))
+    const answer = new Promise<Record<string, unknown>>((resolve, reject) => waiting.set(id, { resolve, reject }))
     await session.send('Target.sendMessageToTarget', { sessionId: target, message: JSON.stringify({ id, method, params }) })
     return answer
   }

@@ -280,6 +280,34 @@ test('a Chromium that lets nobody replace credentials reaches who knows version 
   }
 })
 
+test('dials that are given up while they connect leave no peer connection behind', async ({ openPage, peers }) => {
+  const listener = peers('tabmesh in Node')
+  const page = await openPage()
+  const census = await takeCensus(page)
+  await start(page)
+  const atStart = await census.open()
+  const outcomes = await page.evaluate(async (to) => {
+    const outcomes = { given: 0, connected: 0 }
+    for (let i = 0; i < 200; i += 1) {
+      const given = new AbortController()
+      setTimeout(() => given.abort(), i % 50)
+      try {
+        const { remotePeer } = await peer.dial(to, { signal: given.signal })
+        outcomes.connected += 1
+        await peer.hangUp(remotePeer)
+      } catch (error) {
+        if ((error as Error).name !== 'AbortError') throw error
+        outcomes.given += 1
+      }
+    }
+    e2e.heard.length = 0
+    return outcomes
+  }, addressOf(listener))
+  expect(outcomes.given).toBeGreaterThan(20)
+  await expect.poll(async () => (await listener.connections()).length, { timeout: 45_000 }).toBe(0)
+  await expect.poll(() => census.open(), { timeout: 30_000 }).toEqual(atStart)
+})
+
 for (const [bridge, rounds, name] of [
   [false, ROUNDS, 'tabmesh in Node'],
   [true, ROUNDS / 5, 'go-libp2p'],

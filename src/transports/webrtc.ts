@@ -20,6 +20,8 @@ import type { RtcCommand, RtcNews } from '../port/messages.ts'
 
 /** Chromium refuses to make more than 500. */
 const MAX_CONNECTIONS = 400
+/** How long a closed connection may take to come to the end of connecting, and of gathering alone; see `close`. Milliseconds. */
+const SETTLE = { connecting: 3_000, gathering: 100 }
 
 export interface RtcHostOptions {
   readonly configuration: RTCConfiguration
@@ -38,7 +40,6 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
     }
     const connection = connections.get(data.id)
     if (connection === undefined) return
-    if (data.t === 'close') connections.delete(data.id)
     connection.command(data)
   }
 
@@ -47,25 +48,25 @@ export const hostRtc = (port: MessagePort, options: RtcHostOptions): (() => void
     try {
       if (connections.size >= MAX_CONNECTIONS)
         throw new TabmeshError('ERR_CONNECTION_LIMIT', `${connections.size} peer connections are open`)
-      return new Connection(id, new RTCPeerConnection(withStun(options.configuration, iceServers)), tell, options.bridge)
+      const rtc = new RTCPeerConnection(withStun(options.configuration, iceServers))
+      return new Connection(id, rtc, tell, options.bridge, () => connections.delete(id))
     } catch (error) {
       tell({ t: 'refused', id, error: deflateError(error) })
       return undefined
     }
   }
 
-  const closeAll = (): void => {
-    for (const connection of connections.values()) connection.close()
-    connections.clear()
+  const closeAll = (how: 'close' | 'closeNow'): void => {
+    for (const connection of [...connections.values()]) connection[how]()
   }
   // Browsers end a page without a word to its peers, who would miss it only when ICE does. One that is kept may come back.
   const leave = ({ persisted }: PageTransitionEvent): void => {
-    if (!persisted) closeAll()
+    if (!persisted) closeAll('closeNow')
   }
   globalThis.addEventListener?.('pagehide', leave)
   return () => {
     globalThis.removeEventListener?.('pagehide', leave)
-    closeAll()
+    closeAll('close')
     port.close()
   }
 }
@@ -75,14 +76,22 @@ class Connection {
   readonly #rtc: RTCPeerConnection
   readonly #tell: (news: RtcNews, transfer?: Transferable[]) => void
   readonly #bridge: boolean
+  readonly #onClosed: () => void
   /** Descriptions and candidates are applied one after the other, in the order they came. */
   #steps: Promise<void> = Promise.resolve()
 
-  constructor(id: number, rtc: RTCPeerConnection, tell: (news: RtcNews, transfer?: Transferable[]) => void, bridge: boolean) {
+  constructor(
+    id: number,
+    rtc: RTCPeerConnection,
+    tell: (news: RtcNews, transfer?: Transferable[]) => void,
+    bridge: boolean,
+    onClosed: () => void,
+  ) {
     this.#id = id
     this.#rtc = rtc
     this.#tell = tell
     this.#bridge = bridge
+    this.#onClosed = onClosed
     rtc.onicecandidate = ({ candidate }) => {
       if (candidate !== null && candidate.candidate !== '') tell({ t: 'candidate', id, json: JSON.stringify(candidate.toJSON()) })
     }
@@ -135,7 +144,32 @@ class Connection {
     }
   }
 
+  /**
+   * Says no more, and closes. One that is connecting or gathering is closed when it has come to the end of that, or after SETTLE: Chromium
+   * keeps a connection for ever, as one of its 500, that is closed between a change of its states and the event that tells of it.
+   */
   close(): void {
+    const rtc = this.#rtc
+    this.#silence()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const look = (): void => {
+      clearTimeout(timer)
+      const connecting = rtc.connectionState === 'new' || rtc.connectionState === 'connecting'
+      if (!connecting && rtc.iceGatheringState !== 'gathering') return this.closeNow()
+      timer = setTimeout(() => this.closeNow(), connecting ? SETTLE.connecting : SETTLE.gathering)
+    }
+    rtc.onconnectionstatechange = rtc.onicegatheringstatechange = look
+    look()
+  }
+
+  /** Without that care, where the page ends. */
+  closeNow(): void {
+    this.#silence()
+    this.#rtc.close()
+    this.#onClosed()
+  }
+
+  #silence(): void {
     const { sctp } = this.#rtc
     if (sctp !== null) {
       sctp.onstatechange = null
@@ -144,8 +178,8 @@ class Connection {
     this.#rtc.onicecandidate = null
     this.#rtc.onconnectionstatechange = null
     this.#rtc.oniceconnectionstatechange = null
+    this.#rtc.onicegatheringstatechange = null
     this.#rtc.ondatachannel = null
-    this.#rtc.close()
   }
 
   /**
