@@ -194,6 +194,28 @@ export const kad = [
         }
       }
 
+      // One that was altered is sent nowhere, and an older one takes the place of a newer one nowhere that counts.
+      for (const page of pages) {
+        const { key, record } = await /** @type {Maker} */ (makers[0]).ipnsRecord({
+          value: '/ipfs/bafkqac3jobxhgidsn5rww4yk',
+          sequence: 99,
+        })
+        await /** @type {Member} */ (members[2]).put(key, record)
+        const altered = Uint8Array.from(record, (byte, at) => (at === record.length >> 1 ? byte ^ 1 : byte))
+        const refusal = await page.put(key, altered).then(
+          () => 'taken',
+          (error) => error.code,
+        )
+        expect(refusal === 'ERR_INVALID_RECORD', `${page.name} should not put a record that was altered`, refusal)
+        const older = await /** @type {Maker} */ (makers[0]).ipnsRecord({ value: '/ipfs/bafkqaaa', sequence: 98 })
+        // Those of js take it all the same.
+        await page.put(key, older.record).catch(() => {})
+        for (const getter of [members[5], members[GO_HOSTS + JS + 2], ...pages]) {
+          const got = await /** @type {Member} */ (getter).get(key)
+          expect(Buffer.from(got).equals(record), `${getter?.name} should get the newest record, whoever has put an older one since`)
+        }
+      }
+
       // Where somebody is, and there.
       for (const page of pages) {
         for (const target of [victim, members[4], members[GO_HOSTS], members[GO_HOSTS + JS]]) {

@@ -169,16 +169,42 @@ describe('a member of a DHT', () => {
     expect(net.servers.map(({ kad }) => kad.peers.some(({ peer }) => peer === polite.node.self))).toEqual([true, true])
   })
 
-  it('in auto mode is served while we are reachable', () => {
+  it('in auto mode is served while we are reachable, and says so on the connections there are', () => {
     const net = new Net(11, 3)
     const a = net.join({ mode: 'auto' })
-    expect([a.kad.serving, net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([false, false])
-    a.kad.reachable(true)
-    net.world.run(5_000)
-    expect([a.node.protocols(false).includes(KAD), net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([true, true])
-    a.kad.reachable(false)
-    net.world.run(5_000)
-    expect([a.node.protocols(false).includes(KAD), net.first.kad.peers.some(({ peer }) => peer === a.node.self)]).toEqual([false, false])
+    const seen = (): unknown[] => [
+      a.kad.serving,
+      a.node.protocols(false).includes(KAD),
+      net.first.kad.peers.some(({ peer }) => peer === a.node.self),
+      net.first.node.connections(a.node.self).map(({ id, identified }) => [id, identified?.protocols.includes(KAD)]),
+    ]
+    const [connection] = net.first.node.connections(a.node.self)
+    expect(seen()).toEqual([false, false, false, [[connection?.id, false]]])
+    const told: boolean[] = []
+    const pushes = (): boolean[] => {
+      told.splice(0)
+      for (const event of net.first.events.splice(0))
+        if (event.t === 'peer:identify' && event.connection === connection) told.push(event.identified.protocols.includes(KAD))
+      return told
+    }
+    pushes()
+    for (const isReachable of [true, false, true]) {
+      a.kad.reachable(isReachable)
+      // Said again, it is no news.
+      a.kad.reachable(isReachable)
+      net.world.run(5_000)
+      expect(seen()).toEqual([isReachable, isReachable, isReachable, [[connection?.id, isReachable]]])
+      expect(pushes()).toEqual([isReachable])
+    }
+    // A client and a server stay what they are.
+    for (const [mode, serves] of [
+      ['client', false],
+      ['server', true],
+    ] as const) {
+      const { kad } = net.join({ mode })
+      kad.reachable(!serves)
+      expect(kad.serving).toBe(serves)
+    }
   })
 
   it('of nobody fails after its time, and begins as soon as there is somebody', () => {
