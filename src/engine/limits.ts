@@ -655,6 +655,8 @@ export const KAD_MAX_LISTED = 16_384
 export const KAD_MAX_CLOSER = KAD_K + 1
 /** Providers of one answer that are looked at. */
 export const KAD_MAX_PROVIDERS = 1_000
+/** Of these, what one answer may bring before the end of a search: no liar fills it up before the KAD_K nearest have answered. */
+export const KAD_PROVIDERS_SHARE = KAD_MAX_PROVIDERS / KAD_K
 /** Addresses of one peer that are looked at, and that we pass on. */
 export const KAD_MAX_ADDRESSES = 16
 export const KAD_MAX_ADDRESSES_SENT = 8

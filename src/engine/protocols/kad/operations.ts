@@ -7,14 +7,14 @@
  * Results are told as they come. What nobody knows is no fault: undefined, or nothing. Each `done` is called once, after the call has
  * returned, unless the function that is returned gives it up.
  *
- * Bounds: those of the queries; KAD_MAX_PROVIDERS providers, KAD_MAX_ADDRESSES of a peer.
+ * Bounds: those of the queries; KAD_MAX_PROVIDERS providers, of one answer KAD_PROVIDERS_SHARE before all have answered, KAD_MAX_ADDRESSES of a peer.
  */
 
 import { TabmeshError } from '../../../errors.ts'
 import type { Multiaddr } from '../../codec/multiaddr.ts'
 import { type PeerId, peerIdToBytes } from '../../codec/peer-id.ts'
 import type { Cancel } from '../../host.ts'
-import { KAD_MAX_ADDRESSES, KAD_MAX_CONTENT_KEY, KAD_MAX_KEY, KAD_MAX_PROVIDERS } from '../../limits.ts'
+import { KAD_MAX_ADDRESSES, KAD_MAX_CONTENT_KEY, KAD_MAX_KEY, KAD_MAX_PROVIDERS, KAD_PROVIDERS_SHARE } from '../../limits.ts'
 import type { Net } from '../../net/service.ts'
 import type { Outcome } from '../../wire/conversation.ts'
 import { type KadPeer, kadMessage } from './messages.ts'
@@ -87,27 +87,35 @@ export const operations = (options: OperationsOptions): Operations => {
   const findPeer: Operations['findPeer'] = (peer, done) => {
     const known = table.get(peer)
     if (known !== undefined && net.connections(peer).length > 0) return soon(() => done({ ok: true, value: peerOf(known) }))
-    const addresses = new Map<string, Multiaddr>()
+    /** By their text, with how many have named them. */
+    const named = new Map<string, { readonly address: Multiaddr; times: number }>()
+    let itself: readonly Multiaddr[] | undefined
     let namedBy = 0
     return queries.run({
       message: kadMessage('FIND_NODE', peerIdToBytes(peer)),
       onAnswer(contact, answer) {
         // Itself: then its address was right.
         if (contact.peer === peer) {
-          addresses.clear()
-          for (const each of contact.addresses) addresses.set(each.text, each)
+          itself = contact.addresses
           return true
         }
-        const named = answer.closer.find(({ id }) => id === peer)
-        if (named === undefined || named.addresses.length === 0) return false
-        for (const each of named.addresses) if (addresses.size < KAD_MAX_ADDRESSES) addresses.set(each.text, each)
+        const told = answer.closer.find(({ id }) => id === peer)?.addresses ?? []
+        if (told.length === 0) return false
+        for (const address of told) {
+          const known = named.get(address.text)
+          if (known === undefined) named.set(address.text, { address, times: 1 })
+          else known.times += 1
+        }
         namedBy += 1
         // Of one alone nobody knows whether it lies.
-        return namedBy > 1 && admit(named.addresses).length === 0
+        return namedBy > 1 && admit(told).length === 0
       },
       done(outcome) {
-        if (!outcome.ok && addresses.size === 0) return done(outcome)
-        done({ ok: true, value: addresses.size === 0 ? undefined : { id: peer, addresses: [...addresses.values()] } })
+        if (!outcome.ok && named.size === 0) return done(outcome)
+        // What most say comes first: one who makes some up must not crowd out what is true.
+        const most = [...named.values()].sort((a, b) => b.times - a.times).map(({ address }) => address)
+        const addresses = itself ?? most.slice(0, KAD_MAX_ADDRESSES)
+        done({ ok: true, value: addresses.length === 0 ? undefined : { id: peer, addresses } })
       },
     })
   }
@@ -117,15 +125,26 @@ export const operations = (options: OperationsOptions): Operations => {
     const told = new Set<PeerId>()
     /** Of whom nobody has said yet where they are: others may know. */
     const bare = new Set<PeerId>()
-    const tellOf = (heard: readonly KadPeer[]): void => {
-      for (const { id, addresses } of heard) {
+    /** Of each answer, what was more than its share; as many together as may be told. */
+    const surplus: (readonly KadPeer[])[] = []
+    let room = KAD_MAX_PROVIDERS
+    const tellOf = (heard: readonly KadPeer[], most = KAD_MAX_PROVIDERS): void => {
+      let left = most
+      for (const [at, { id, addresses }] of heard.entries()) {
         if (told.has(id) || told.size >= KAD_MAX_PROVIDERS) continue
+        if (left === 0) {
+          const more = heard.slice(at, at + room)
+          room -= more.length
+          if (more.length > 0) surplus.push(more)
+          return
+        }
         const known = addresses.length > 0 ? addresses : addressesOf(id)
         if (known.length === 0) {
           if (bare.size < KAD_MAX_PROVIDERS) bare.add(id)
           continue
         }
         told.add(id)
+        left -= 1
         bare.delete(id)
         onProvider({ id, addresses: known })
       }
@@ -134,10 +153,14 @@ export const operations = (options: OperationsOptions): Operations => {
     return queries.run({
       message: kadMessage('GET_PROVIDERS', key),
       onAnswer(_contact, answer) {
-        tellOf(answer.providers)
+        tellOf(answer.providers, KAD_PROVIDERS_SHARE)
         return told.size >= KAD_MAX_PROVIDERS
       },
       done(outcome) {
+        for (let each = surplus.shift(); each !== undefined; each = surplus.shift()) {
+          room += each.length
+          tellOf(each, KAD_PROVIDERS_SHARE)
+        }
         for (const id of bare) {
           if (told.size >= KAD_MAX_PROVIDERS) break
           told.add(id)

@@ -4,7 +4,16 @@ import { concat, utf8 } from '../../codec/bytes.ts'
 import { parseMultiaddr } from '../../codec/multiaddr.ts'
 import { peerIdToBytes } from '../../codec/peer-id.ts'
 import { encodeVarint, frame } from '../../codec/varint.ts'
-import { KAD_IDLE, KAD_MAX_REQUEST, KAD_MAX_RESPONSE, KAD_MAX_VALUE, KAD_REQUEST_TIMEOUT } from '../../limits.ts'
+import {
+  KAD_IDLE,
+  KAD_MAX_ADDRESSES,
+  KAD_MAX_PROVIDERS,
+  KAD_MAX_REQUEST,
+  KAD_MAX_RESPONSE,
+  KAD_MAX_VALUE,
+  KAD_PROVIDERS_SHARE,
+  KAD_REQUEST_TIMEOUT,
+} from '../../limits.ts'
 import type { Stream } from '../../net/stream.ts'
 import { answering, content, Net } from '../../testing/kad/net.ts'
 import { someContact } from '../../testing/kad/peers.ts'
@@ -23,13 +32,11 @@ describe('among servers a liar', () => {
     }))
   }
   /** A message with lists of any length. */
-  const unbounded = (type: number, closer: readonly KadPeer[]): Uint8Array => {
-    const peer = ({ id, addresses }: KadPeer): Uint8Array => {
-      const [address] = addresses
-      const bytes = peerIdToBytes(id)
-      return concat([Uint8Array.of(0x0a), frame(bytes), Uint8Array.of(0x12), frame(address?.bytes ?? new Uint8Array(0))])
-    }
-    return frame(concat([Uint8Array.of(0x08, type), ...closer.flatMap((each) => [Uint8Array.of(0x42), frame(peer(each))])]))
+  const unbounded = (type: number, closer: readonly KadPeer[], providers: readonly KadPeer[] = []): Uint8Array => {
+    const peer = ({ id, addresses }: KadPeer): Uint8Array =>
+      concat([Uint8Array.of(0x0a), frame(peerIdToBytes(id)), ...addresses.flatMap(({ bytes }) => [Uint8Array.of(0x12), frame(bytes)])])
+    const list = (tag: number, peers: readonly KadPeer[]) => peers.flatMap((each) => [Uint8Array.of(tag), frame(peer(each))])
+    return frame(concat([Uint8Array.of(0x08, type), ...list(0x42, closer), ...list(0x4a, providers)]))
   }
   let crowded: Uint8Array | undefined
   const crowd = (): Uint8Array => {
@@ -100,6 +107,40 @@ describe('among servers a liar', () => {
     expect(net.world.now - began).toBeLessThanOrEqual(4 * KAD_REQUEST_TIMEOUT)
     net.world.run(60_000)
     expect(net.providers(b)).toEqual([a.node.self])
+  })
+
+  it('who names a thousand providers does not hide the others', () => {
+    const net = new Net(25, 5)
+    const [a, b] = [net.join({}), net.join({})]
+    net.value<number>((done) => a.kad.provide(content, done))
+    const many = unbounded(3, [], fakes(4, 1_200))
+    const liar = net.liar(answering((request) => (request.type === 'GET_PROVIDERS' ? many : kadMessage(request.type, request.key))))
+    b.node.dial({ addresses: [liar.address] }, () => {})
+    net.world.run(60_000)
+    // It is the first to answer: the others have to be dialled.
+    for (const { node } of net.servers)
+      for (const each of node.connections(b.node.self)) each.abort(new TabmeshError('ERR_STREAM_RESET', 'x'))
+    net.world.run(30)
+    const found = net.providers(b)
+    expect(found.indexOf(a.node.self)).toBeGreaterThanOrEqual(0)
+    expect(found.indexOf(a.node.self)).toBeLessThanOrEqual(KAD_PROVIDERS_SHARE)
+    expect(found.length).toBe(KAD_MAX_PROVIDERS)
+  })
+
+  it('who makes up addresses of a peer does not hide those that it has', () => {
+    const net = new Net(26, 5)
+    const [a, b] = [net.join({}), net.join({})]
+    const made = fakes(5, 40).flatMap(({ addresses }) => addresses)
+    const lie = unbounded(4, [{ id: a.node.self, addresses: made }])
+    net.liar(answering((request) => (request.type === 'FIND_NODE' ? lie : kadMessage(request.type, request.key))))
+    for (const { node } of net.servers) {
+      for (const each of node.connections(b.node.self)) each.abort(new TabmeshError('ERR_STREAM_RESET', 'x'))
+      node.dial({ addresses: [a.address] }, () => {})
+    }
+    net.world.run(1_000)
+    const found = net.value<KadPeer | undefined>((done) => b.kad.findPeer(a.node.self, done))
+    expect(found?.addresses[0]?.text).toBe(a.address.text.split('/p2p/')[0])
+    expect(found?.addresses.length).toBe(KAD_MAX_ADDRESSES)
   })
 
   it('who tells of records that are invalid, too large, or of another key is not believed', () => {
