@@ -307,7 +307,7 @@ test('a page that sleeps is gone in half a minute, and back as one when it wakes
   const slept = Date.now()
   process.kill(own, 'SIGSTOP')
   try {
-    await untilMembers(a, 'asleep', 0, 35_000)
+    await untilMembers(a, 'asleep', 0, 30_000)
   } finally {
     process.kill(own, 'SIGCONT')
   }

@@ -106,7 +106,8 @@ export class Room<P = unknown> extends EventTarget {
   }
 
   /**
-   * Sends a file to one member, who is asked first. It goes on where it was when connections break, for up to two minutes without one. Resolves when
+   * Sends a file to one member, who is asked first. It goes on where it was when connections break, for up to two minutes without one; a
+   * member whose page was started anew meanwhile, as the same peer, is asked again and gets it from the beginning. Resolves when
    * all of it has been handed on there, and its hash was right.
    *
    * Rejects with ERR_FILE_REFUSED where the member does not want it, ERR_NOT_IN_ROOM or ERR_CONNECTION_CLOSED where it is gone, ERR_FILE_READ where the

@@ -22,7 +22,20 @@ const context = canvas.getContext('2d') as CanvasRenderingContext2D
 context.lineCap = 'round'
 context.lineWidth = 3
 
-const COLOURS = ['#d6336c', '#7048e8', '#1c7ed6', '#0ca678', '#f08c00', '#e8590c', '#c2255c', '#2f9e44']
+const COLOURS = [
+  '#d6336c',
+  '#7048e8',
+  '#1c7ed6',
+  '#0c8599',
+  '#2b8a3e',
+  '#b35c00',
+  '#c92a2a',
+  '#862e9c',
+  '#364fc7',
+  '#5c940d',
+  '#495057',
+  '#a61e4d',
+]
 const NAMES = ['Ada', 'Brook', 'Cleo', 'Dara', 'Eli', 'Flo', 'Gus', 'Hana', 'Ivo', 'Juna', 'Kit', 'Lou']
 
 // ── Painters ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -38,8 +51,8 @@ let own: Pen | undefined
 
 /** A name and a colour that go with an id, until our user says otherwise. */
 export const askWhoIAm = (id: string): Painter => {
-  const number = [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) >>> 0, 7)
-  me = { name: pick(NAMES, number), colour: pick(COLOURS, number >>> 8) }
+  const number = [...id].reduce((sum, letter) => Math.imul(sum ^ letter.charCodeAt(0), 16_777_619) >>> 0, 7)
+  me = { name: pick(NAMES, number >>> 8), colour: pick(COLOURS, number >>> 16) }
   $<HTMLInputElement>('name').value = me.name
   $<HTMLInputElement>('name').disabled = false
   $<HTMLInputElement>('colour').value = me.colour
@@ -176,6 +189,9 @@ const drawSoon = (): void => {
         if (pen === undefined) continue
         cursor.hidden = false
         cursor.style.translate = `${pen.x * 100}cqw ${pen.y * 100}cqh`
+        // The name stays on the sheet.
+        cursor.classList.toggle('left', pen.x > 0.85)
+        cursor.classList.toggle('above', pen.y > 0.92)
       }
     })
   }, pause)

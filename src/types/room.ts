@@ -52,7 +52,8 @@ export interface RoomFile {
   readonly size: number
   /**
    * Its bytes, as they come: it is sent no faster than they are read, and never in memory as a whole. The stream closes when all has come and its
-   * hash is that of what was sent; else it fails: with ERR_FILE_CORRUPT, or where the rest did not come. Cancelling it gives the file up. Once.
+   * hash is that of what was sent; else it fails: with ERR_FILE_CORRUPT, with ERR_STREAM_RESET where the sender gave it up, with ERR_CONNECTION_CLOSED where
+   * nothing came of it for two minutes. Cancelling it gives the file up. Once.
    */
   accept(): ReadableStream<Uint8Array>
   reject(): void

@@ -49,6 +49,8 @@ export class World {
   #deferred: (() => void)[] = []
   readonly #listeners = new Map<string, Net>()
   readonly #pipes = new Set<MemoryEnd>()
+  /** What waits for the network, while that is away. */
+  #stalled: (() => void)[] | undefined
 
   constructor(seed: number, latency = 10, { toys = false } = {}) {
     this.random = prng(seed)
@@ -128,6 +130,21 @@ export class World {
   cutAll(): void {
     for (const pipe of this.#pipes) pipe.abort(new TabmeshError('ERR_CONNECTION_CLOSED', 'the link was cut'))
     this.#pipes.clear()
+  }
+
+  /** The network is away: nothing breaks, and nothing comes. What was written comes when it is there again. */
+  set network(there: boolean) {
+    const stalled = this.#stalled ?? []
+    this.#stalled = there ? undefined : stalled
+    if (there) for (const run of stalled) this.defer(run)
+  }
+
+  /** A packet: after its time on the way, and when there is a network. */
+  carry(ms: number, run: () => void): void {
+    this.after(ms, () => {
+      if (this.#stalled === undefined) run()
+      else this.#stalled.push(run)
+    })
   }
 
   /** Nobody answers at `address` any more. */
@@ -211,7 +228,7 @@ class MemoryEnd implements Channel {
   }
 
   #after(run: () => void): void {
-    this.#world.after(this.#latency ?? this.#world.latency, run)
+    this.#world.carry(this.#latency ?? this.#world.latency, run)
   }
 
   get credit(): number {

@@ -124,6 +124,55 @@ describe('a file', () => {
     expect(sent.fault?.code).toBe('ERR_CONNECTION_CLOSED')
   })
 
+  it('is offered anew, from its beginning, to a member that was started anew', () => {
+    const { lounge, world, b, send, bytes, sent } = lab(21, 8 * MiB)
+    send()
+    world.run(20_000, () => b.events.some(({ t }) => t === 'file'))
+    // Taken for a while by the page that is closed then, of which nobody hears more.
+    const taken = (seat: Seat) => {
+      const [near, far] = world.pipe()
+      const got = { chunks: [] as Uint8Array[], size: 0, ended: false }
+      far.attach({
+        onData(data) {
+          got.chunks.push(data.slice())
+          got.size += data.length
+          far.release(data.length)
+        },
+        onEnd: () => {
+          got.ended = true
+          far.end()
+        },
+        onClose: () => {},
+      })
+      for (const event of seat.events) if (event.t === 'file') event.file.accept(near)
+      return got
+    }
+    const first = taken(b)
+    world.run(60_000, () => first.size > 2 * MiB)
+    Object.assign(b.room, { leave: () => {} })
+    b.guest.cut()
+    b.guest.rooms.leave(b.room)
+    lounge.connect(b.guest)
+    const again = lounge.enter(b.guest)
+    expect(world.run(30_000, () => again.events.some(({ t }) => t === 'file'))).toBe(true)
+    const second = taken(again)
+    world.run(60_000, () => sent.over && second.ended)
+    expect([sent.fault, hash(Buffer.concat(second.chunks)), first.ended]).toEqual([undefined, hash(bytes), false])
+  })
+
+  it('whose sender does not come back fails after two minutes, and is not taken for whole', () => {
+    const { world, a, send, take, untilOffered } = lab(22, 8 * MiB)
+    send()
+    untilOffered()
+    const got = take()
+    world.run(60_000, () => got.size > MiB)
+    a.guest.sleep()
+    world.run(ROOM_FILE_PATIENCE - 5_000)
+    expect([got.fault, got.ended]).toEqual([undefined, false])
+    world.run(10_000)
+    expect([got.fault?.code, got.ended]).toEqual(['ERR_CONNECTION_CLOSED', false])
+  })
+
   it('is sent no faster than it is taken', () => {
     const { world, send, take, untilOffered, sent, reads } = lab(6, 50 * MiB)
     send()
