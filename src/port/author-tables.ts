@@ -51,12 +51,12 @@ export class AuthorTables {
     return true
   }
 
-  /** The platform found a signature by `key` right. */
+  /** The platform found another signature by `key` right. */
   right(key: PublicKey): void {
     if (key.type !== 'Ed25519' || this.#module === null) return
     let author = this.#authors.get(key)
     if (author === undefined) {
-      author = { count: 0, table: undefined, usedAt: 0 }
+      author = { count: 1, table: undefined, usedAt: 0 }
       this.#authors.set(key, author)
     }
     author.count += 1

@@ -29,6 +29,8 @@ export const verifier = (tables = new AuthorTables(instantiateEd25519)): Host['v
   /** What was asked for, in order, and the first of it that was not told. */
   let questions: Question[] = []
   let first = 0
+  /** Keys of which a signature was right: whoever shows another may be one of whom many come. The key of a handshake is not met again. */
+  const met = new WeakSet<PublicKey>()
 
   /** Tells of all that nothing unknown stands before. */
   const tell = (): void => {
@@ -55,9 +57,11 @@ export const verifier = (tables = new AuthorTables(instantiateEd25519)): Host['v
     const byPlatform = (): void =>
       checkByPlatform(key, bytes, signature, (valid) => {
         settle(valid)
-        if (valid) tables.right(key)
+        if (!valid) return
+        if (met.has(key)) tables.right(key)
+        else met.add(key)
       })
-    if (!tables.check(key, bytes, signature, (right) => (right ? settle(true) : byPlatform()))) byPlatform()
+    if (!met.has(key) || !tables.check(key, bytes, signature, (right) => (right ? settle(true) : byPlatform()))) byPlatform()
   }
 }
 
