@@ -348,18 +348,17 @@ const readMessage = (records: Records): PubsubMessage => {
   const topic = records.text()
   const from = records.text()
   const via = records.text()
-  const seqno = records.bytes()
-  const id = records.bytes().slice()
-  const data = records.bytes().slice()
-  const count = seqno.length === 8 ? new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0) : undefined
-  return new Received(topic, from === '' ? undefined : from, via, data, id, count)
+  const seqno = records.u64()
+  const id = records.copy()
+  const data = records.copy()
+  return new Received(topic, from === '' ? undefined : from, via, data, id, seqno)
 }
 
-const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-
-const hex = (bytes: Uint8Array): string => {
+/** Younger browsers have their own. */
+const hex = (bytes: Uint8Array & { toHex?(): string }): string => {
+  if (bytes.toHex !== undefined) return bytes.toHex()
   let text = ''
-  for (const byte of bytes) text += digits[byte]
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
   return text
 }
 

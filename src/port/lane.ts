@@ -208,6 +208,20 @@ export class Records {
     return this.#texts[this.u32()] ?? ''
   }
 
+  /** A number that was written as eight bytes; undefined for any other bytes. */
+  u64(): bigint | undefined {
+    const length = this.u32()
+    this.#at += length
+    return length === 8 ? this.#view.getBigUint64(this.#at - 8) : undefined
+  }
+
+  /** Bytes in a buffer of their own. */
+  copy(): Uint8Array {
+    const length = this.u32()
+    this.#at += length
+    return this.#bytes.slice(this.#at - length, this.#at)
+  }
+
   /** A part of the batch's buffer. */
   bytes(): Uint8Array {
     const length = this.u32()

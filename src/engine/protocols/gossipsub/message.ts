@@ -118,6 +118,17 @@ export class Message {
     if (this.raw.buffer.byteLength > GOSSIP_MAX_PINNED * this.raw.length) this.raw = copyOf(this.raw)
   }
 
+  /** Adds the signature to a message of ours that had none, and the `key` where the peer id does not tell it. */
+  sign(signature: Uint8Array, key: Uint8Array | undefined): void {
+    const places = this.#places
+    places.signatureEnd = this.raw.length + fieldLength(signature.length)
+    places.signatureAt = places.signatureEnd - signature.length
+    this.raw = addSignature(this.raw, signature, key)
+    if (key === undefined) return
+    places.keyEnd = this.raw.length
+    places.keyAt = places.keyEnd - key.length
+  }
+
   #view(at: number, end: number): Uint8Array | undefined {
     return at < 0 ? undefined : this.raw.subarray(at, end)
   }

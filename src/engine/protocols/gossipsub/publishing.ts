@@ -9,17 +9,15 @@
 import { TabmeshError } from '../../../errors.ts'
 import { GOSSIP_MAX_DATA } from '../../limits.ts'
 import { publish } from './forwarding.ts'
-import { addSignature, encodeUnsigned, type Message, readMessage, signingBytesOf } from './message.ts'
+import { encodeUnsigned, type Message, readMessage } from './message.ts'
 import { VALID } from './seen.ts'
 import { seqnoBytes } from './signing.ts'
 import type { State } from './state.ts'
 
 /** A message on its way: unsigned, then ready, or given up where it could not be signed. */
 interface Outgoing {
-  readonly id: string
-  readonly unsigned: Uint8Array
-  message: Message | undefined
-  failed: boolean
+  readonly message: Message
+  state: 'unsigned' | 'signed' | 'failed'
 }
 
 export class Publishing {
@@ -56,23 +54,23 @@ export class Publishing {
       return message.id
     }
     const ticket = this.#tickets++
-    this.#outgoing.set(ticket, { id: message.id, unsigned, message: undefined, failed: false })
-    this.#state.say({ t: 'sign', ticket, bytes: signingBytesOf(unsigned) })
+    this.#outgoing.set(ticket, { message, state: 'unsigned' })
+    this.#state.say({ t: 'sign', ticket, bytes: message.signingBytes() })
     return message.id
   }
 
   /** The answer to `sign`; undefined where there is no signature to be had: that message is not sent. */
   signed(ticket: number, signature: Uint8Array | undefined, now: number): void {
-    const signed = this.#outgoing.get(ticket)
+    const outgoing = this.#outgoing.get(ticket)
     const { signing } = this.#state.setup
-    if (signed === undefined || signing.t === 'StrictNoSign') return
-    if (signature === undefined) signed.failed = true
-    else signed.message = this.#read(addSignature(signed.unsigned, signature, signing.key))
-    for (const [first, { id, message, failed }] of this.#outgoing) {
-      if (message === undefined && !failed) break
+    if (outgoing === undefined || signing.t === 'StrictNoSign') return
+    if (signature !== undefined) outgoing.message.sign(signature, signing.key)
+    outgoing.state = signature === undefined ? 'failed' : 'signed'
+    for (const [first, { message, state }] of this.#outgoing) {
+      if (state === 'unsigned') break
       this.#outgoing.delete(first)
-      if (message === undefined) this.#state.say({ t: 'published', id, peers: undefined })
-      else this.#send(message, now)
+      if (state === 'signed') this.#send(message, now)
+      else this.#state.say({ t: 'published', id: message.id, peers: undefined })
     }
   }
 
