@@ -13,24 +13,27 @@ import type { CallOptions, DhtOptions, FoundPeer, GetOptions } from './types.ts'
 /**
  * Finds peers, content and records: by the DHT, and by the HTTP routers in `delegatedRouting`.
  *
- * Every call rejects with ERR_NO_PEERS where nobody could be asked within 10 seconds, with ERR_TIMEOUT where a lookup does not come to its end
- * within a minute, and with ERR_UNSUPPORTED where there is neither a DHT nor a router.
+ * A lookup takes a minute at most, and comes to its end with what it has by then; one request of it takes 10 seconds at most. Every call rejects
+ * with ERR_NO_PEERS where nobody could be asked within 10 seconds, with ERR_TIMEOUT where 272 others are under way and do not end, with ERR_UNSUPPORTED
+ * where there is neither a DHT nor a router, with ERR_INVALID_ARGUMENT for a CID or key that is none, and with the reason of its `signal`,
+ * which ends what is under way. Connections that only lookups needed are closed after 30 idle seconds.
  */
 export interface Dht {
-  /** Where a peer is; ERR_NOT_FOUND where nobody knows. `dial` asks by itself. */
+  /** Where a peer is; rejects with ERR_NOT_FOUND where nobody knows, and ERR_INVALID_PEER_ID. `dial` asks by itself. */
   findPeer(id: string, options?: CallOptions): Promise<FoundPeer>
   /**
    * Tells the peers nearest to a CID that we have its content, now and every 22 hours until `unprovide`, with a persistent identity after a
-   * restart too; resolves with how many took it. Rejects with ERR_NO_ADDRESS where nobody could reach us.
+   * restart too; resolves with how many took it. Rejects with ERR_NO_ADDRESS where nobody could reach us, and with why the last of them did not take it
+   * where nobody did.
    */
   provide(cid: string, options?: CallOptions): Promise<number>
   /** Resolves with whether it was provided. Others forget it within 48 hours. */
   unprovide(cid: string): Promise<boolean>
-  /** Each provider once, as it is heard of. Leaving the loop ends the search. */
+  /** Each provider once, as it is heard of, at most 1,000; those last of whom nobody says where they are. Leaving the loop ends the search. */
   findProviders(cid: string, options?: CallOptions): AsyncIterable<FoundPeer>
   /**
    * Has a record kept by the peers nearest to its key; resolves with how many took it. Rejects with ERR_INVALID_RECORD where its namespace does
-   * not accept it.
+   * not accept it, and with why the last of them did not take it where nobody did: ERR_STREAM_RESET where they have a better one.
    *
    * Keys are `/namespace/…`, in text or bytes: `/ipns/<name>`, `/pk/<peer id>`, or a namespace of `dht.validators`.
    */
