@@ -12,6 +12,8 @@ import {
   KAD_LOOKUP_TIMEOUT,
   KAD_MAX_LOOKUPS,
   KAD_MAX_LOOKUPS_WAITING,
+  KAD_RECORD_LIFE,
+  KAD_SWEEP,
   KAD_TAG,
 } from '../../limits.ts'
 import { answering, content, type Member, Net } from '../../testing/kad/net.ts'
@@ -255,6 +257,23 @@ describe('a member of a DHT', () => {
     ])
     world.run(KAD_LOOKUP_TIMEOUT)
     expect(refused.length).toBe(many + 10)
+  })
+
+  it('sweeps what is over from its stores and its shelves, by itself', () => {
+    const net = new Net(27, 0)
+    const log: string[] = []
+    const shelf = (name: string) => ({
+      put: () => void log.push(`${name} put`),
+      delete: () => void log.push(`${name} deleted`),
+    })
+    const shelves = { records: shelf('record'), providers: shelf('provider'), provided: shelf('provided') }
+    const { kad, node } = net.join({ mode: 'server', shelves })
+    kad.records.put(utf8('/app/key'), utf8('ok'), node.host.date())
+    kad.providers.add(content, someContact(prng(1)).peer, [], node.host.date())
+    net.world.run(KAD_RECORD_LIFE - KAD_SWEEP)
+    expect(log).toEqual(['record put', 'provider put'])
+    net.world.run(2 * KAD_SWEEP)
+    expect([log.slice(2), kad.records.size, kad.providers.size]).toEqual([['record deleted', 'provider deleted'], 0, 0])
   })
 
   it('leaves nothing behind when it stops', () => {
