@@ -8,7 +8,7 @@ import { expectSameHeaps, takeCensus } from './census.ts'
 import { start, test } from './harness.ts'
 
 const ROUNDS = 1_000
-const WARM_UP = 500
+const WARM_UP = 200
 
 interface Scene {
   /** Who dials; all whose leftovers are counted. */

@@ -16,7 +16,7 @@ import { spawnJsPeer } from './peers/js/client.mjs'
 
 /** Rounds of the leak check; those before them warm the code up. */
 const ROUNDS = 1_000
-const WARM_UP = 500
+const WARM_UP = 200
 
 interface Listener {
   readonly peerId: string
