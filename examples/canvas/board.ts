@@ -49,10 +49,11 @@ let me: Painter = { name: '', colour: '#000' }
 /** Where our own pen was last drawn. */
 let own: Pen | undefined
 
-/** A name and a colour that go with an id, until our user says otherwise. */
-export const askWhoIAm = (id: string): Painter => {
+/** A name and a colour that go with an id, until our user says otherwise; the colour is none of those that others have. */
+export const askWhoIAm = (id: string, taken: readonly unknown[] = []): Painter => {
   const number = [...id].reduce((sum, letter) => Math.imul(sum ^ letter.charCodeAt(0), 16_777_619) >>> 0, 7)
-  me = { name: pick(NAMES, number >>> 8), colour: pick(COLOURS, number >>> 16) }
+  const free = COLOURS.filter((colour) => !taken.includes(colour))
+  me = { name: pick(NAMES, number >>> 8), colour: pick(free.length > 0 ? free : COLOURS, number >>> 16) }
   $<HTMLInputElement>('name').value = me.name
   $<HTMLInputElement>('name').disabled = false
   $<HTMLInputElement>('colour').value = me.colour
@@ -174,7 +175,7 @@ const MANY = 5_000
 let pause = 8
 let drawing = false
 
-/** Once a frame at most, however many updates come: 60 a second, and down to some 15 on a machine that can't. */
+/** Once a frame at most, however many updates come: 60 a second, or as many as the machine can beside them. */
 const drawSoon = (): void => {
   if (lines.length > MANY) drawLines()
   if (drawing) return

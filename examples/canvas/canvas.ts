@@ -27,9 +27,15 @@ peer.addEventListener('relay:reserved', () => board.showState('Reachable through
 peer.addEventListener('relay:lost', () => board.showState('Relay lost, trying again…'))
 peer.addEventListener('error', ({ detail }) => board.showState(`${detail.code}: ${detail.message}`))
 
-const me: Painter = board.askWhoIAm(peer.id)
+let me: Painter = board.askWhoIAm(peer.id)
 const [name = '', password] = link.split('/')
 const room = await peer.join<Painter>(name, { presence: me, ...(password === undefined ? {} : { password }) }).catch(board.showFailure)
+// Who comes takes another colour than those who are there.
+const taken = [...room.peers.values()].map(({ presence }) => presence?.colour)
+if (taken.includes(me.colour)) {
+  me = board.askWhoIAm(peer.id, taken)
+  room.presence = me
+}
 board.showLink(location.href)
 board.onRename((changed) => {
   room.presence = changed
