@@ -1,4 +1,6 @@
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { sha512 } from '@noble/hashes/sha2.js'
 import { describe, expect, it } from 'vitest'
 import type { PrivateKey } from '../codec/keys.ts'
 import { decodePrivateKey, decodePublicKey, privateKey, publicKey } from '../codec/keys.ts'
@@ -91,6 +93,42 @@ describe('with the platform', () => {
     const pair = generateKeyPairSync('ed25519')
     const own = privateKey('Ed25519', new Uint8Array(pair.privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)))
     expect(hex(signWith(own, message))).toBe(hex(sign(null, message, pair.privateKey)))
+  })
+})
+
+describe('Ed25519: what some verifiers take and others do not', () => {
+  const { Point } = ed25519
+  const a = 987_654_321n
+  const key = Point.BASE.multiply(a).toBytes()
+  const message = bytesOf('to the letter')
+  const number = (bytes: Uint8Array): bigint => BigInt(`0x${hex(bytes.slice().reverse())}`)
+  const bytes = (value: bigint): Uint8Array => unhex(value.toString(16).padStart(64, '0')).reverse()
+  /** The S that fits `r` times the base point, however `nonce` names it; `more` is added to it. */
+  const signed = (r: bigint, nonce: Uint8Array, more = 0n): Uint8Array => {
+    const h = number(sha512(Buffer.concat([nonce, key, message])))
+    return new Uint8Array(Buffer.concat([nonce, bytes(Point.Fn.create(r + h * a) + more)]))
+  }
+  const check = (signature: Uint8Array): boolean | undefined => verifySignature(publicKey('Ed25519', key), message, signature)
+  const byOpenSsl = (signature: Uint8Array): boolean => {
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(key).toString('base64url') }
+    return verify(null, message, createPublicKey({ key: jwk, format: 'jwk' }), signature)
+  }
+
+  it('an R that is off by a point of small order is wrong, as OpenSSL and go say', () => {
+    const nonce = Point.BASE.multiply(77n)
+    expect([check(signed(77n, nonce.toBytes())), byOpenSsl(signed(77n, nonce.toBytes()))]).toEqual([true, true])
+    // Of order 8.
+    const torsion = Point.fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a')
+    for (let i = 0, off = torsion; i < 7; i++, off = off.add(torsion)) {
+      const signature = signed(77n, nonce.add(off).toBytes())
+      expect([check(signature), byOpenSsl(signature)]).toEqual([false, false])
+    }
+  })
+
+  it('an S that is L too big is wrong', () => {
+    const nonce = Point.BASE.multiply(77n).toBytes()
+    const signature = signed(77n, nonce, Point.Fn.ORDER)
+    expect([check(signature), byOpenSsl(signature)]).toEqual([false, false])
   })
 })
 
