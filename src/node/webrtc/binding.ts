@@ -5,6 +5,9 @@
  *   - Callbacks come through a queue for each callback and so may come in another order than they were made, and after `close`.
  *     What still waits in a queue when its object is closed is leaked (thread-safe-callback.cpp): data-channel.ts closes with
  *     empty queues.
+ *   - Messages that come while a channel's `onMessage` is being set may change places: the thread that sets it and the one that receives empty
+ *     one queue (Channel::flushPendingMessages; 1 of 3,000 channels with 30 messages each). Frames of our own peers have numbers for
+ *     that (wire/webrtc/framing.ts); other peers' first messages, where they are several, can't be put in order again.
  *   - Nothing bounds such a queue: a remote that sends small messages faster than we take them fills the memory. peer.ts watches.
  *   - What a callback throws ends the process (`terminate called`): `outside` passes it on to where Node hears of it.
  *   - A channel without `onMessage` takes 1,024 messages and then blocks one of the library's threads for good: every channel is given

@@ -20,10 +20,10 @@ const hex = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined 
 const unhex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'))
 const utf8 = (text: string) => Uint8Array.from(Buffer.from(text))
 
-const framed = (bytes: Uint8Array, credit?: number) => {
+const framed = (bytes: Uint8Array, credit?: number, number?: number) => {
   const outbox = new Outbox()
   outbox.put(bytes)
-  return dataFrame(outbox, bytes.length, credit)
+  return dataFrame(outbox, bytes.length, credit, number)
 }
 
 /** All frames in `pieces`, pushed one by one; stops at a fault. */
@@ -41,7 +41,7 @@ const readAll = (...pieces: Uint8Array[]): (Frame | TabmeshError)[] => {
 }
 const plain = (frame: Frame | TabmeshError | undefined) =>
   frame === undefined || frame instanceof TabmeshError ? frame?.code : { ...frame, message: hex(frame.message) }
-const blank = { flag: undefined, message: undefined, credit: undefined, code: undefined }
+const blank = { flag: undefined, message: undefined, credit: undefined, number: undefined, code: undefined }
 
 describe('WebRTC frames', () => {
   // What js-libp2p's generated codec (packages/transport-webrtc/src/private-to-public/pb/message.ts) writes behind its
@@ -61,6 +61,8 @@ describe('WebRTC frames', () => {
     ],
     ['credit alone', '05 a848 808010', { credit: 262_144 }, () => controlFrame(undefined, 262_144)],
     ['FIN with credit', '07 0800 a848 808040', { flag: FIN, credit: 1_048_576 }, () => controlFrame(FIN, 1_048_576)],
+    ['a number', '07 120161 b048 8101', { message: utf8('a'), number: 129 }, () => framed(utf8('a'), undefined, 129)],
+    ['a number beside credit and flag', '08 0800 a84805 b04801', { flag: FIN, credit: 5, number: 1 }, () => controlFrame(FIN, 5, 1)],
     ['the greatest credit', '07 a848 ffffffff0f', { credit: 0xffff_ffff }, () => controlFrame(undefined, 0xffff_ffff)],
   ]
   for (const [what, wire, fields, written] of golden) {

@@ -1,7 +1,7 @@
 /**
  * Framing of WebRTC streams (specs: webrtc/README.md §Multiplexing), and the flow control that we add to it.
  *
- *   one data-channel message = one frame = uvarint length ‖ protobuf { 1 flag, 2 message, 3 errorCode, 1157 credit }
+ *   one data-channel message = one frame = uvarint length ‖ protobuf { 1 flag, 2 message, 3 errorCode, 1157 credit, 1158 number }
  *
  * The writer puts exactly one whole frame in each message; the reader takes the channel for a byte stream, where frames
  * may straddle messages. Field 1 is proto2-optional, so FIN, which is 0, is written when it is meant and left out
@@ -20,6 +20,10 @@
  *     to a remote that has shown the field: older rust takes a frame without message for the end of the stream.
  *   - Until the remote's first frame is there, at most RTC_UNGRANTED bytes are sent. If that frame has no credit, the
  *     remote has no flow control: from then on only the channel's own queue holds the sender back.
+ *
+ * Numbers. libdatachannel, which Node's peers and js stand on, may swap messages that come while its user takes a new channel over (two of its
+ * threads empty one queue). So each frame that is sent before the remote has answered says how many went before it, but for the first, which
+ * needs no number, and a peer of this implementation puts them in order. What is sent later can't be swapped: who answers has taken over.
  *
  * Bounds: frames sent are at most RTC_MAX_MESSAGE (RTC_CAUTIOUS_MESSAGE to a remote that may not take as much), frames received RTC_MAX_RECEIVED; a reader keeps less than one frame.
  */
@@ -45,6 +49,9 @@ const TAG_MAX = 0xffff_ffff
 export const CREDIT_FIELD = 1_157
 const CREDIT_TAG = CREDIT_FIELD * 8
 
+export const NUMBER_FIELD = 1_158
+const NUMBER_TAG = NUMBER_FIELD * 8
+
 /** Credit is a uint32. */
 export const CREDIT_MAX = 0xffff_ffff
 
@@ -53,18 +60,22 @@ export interface Frame {
   /** A view of what was pushed, or a copy where a view would keep much more memory alive. */
   readonly message: Uint8Array | undefined
   readonly credit: number | undefined
+  /** How many frames went before it; undefined in the first, and in those whose order is safe. */
+  readonly number: number | undefined
   /** The reset code that go sends with RESET and STOP_SENDING: for people, not for decisions. */
   readonly code: number | undefined
 }
 
-const creditLength = (credit: number | undefined): number => (credit === undefined ? 0 : 2 + varintLength(credit))
+/** Of a private field, with its tag. */
+const fieldLength = (value: number | undefined): number => (value === undefined ? 0 : 2 + varintLength(value))
 
-/** Message bytes that fit into one frame of `max` bytes beside `credit`: two bytes of prefix, one of tag, two of length. */
-export const frameRoom = (credit: number | undefined, max: number = RTC_MAX_MESSAGE): number => max - 5 - creditLength(credit)
+/** Message bytes that fit into one frame of `max` bytes beside `credit` and `number`: two bytes of prefix, one of tag, two of length. */
+export const frameRoom = (credit: number | undefined, max: number = RTC_MAX_MESSAGE, number?: number): number =>
+  max - 5 - fieldLength(credit) - fieldLength(number)
 
 /** A frame that carries no message bytes. */
-export const controlFrame = (flag: Flag | undefined, credit?: number): Uint8Array => {
-  const body = (flag === undefined ? 0 : 2) + creditLength(credit)
+export const controlFrame = (flag: Flag | undefined, credit?: number, number?: number): Uint8Array => {
+  const body = (flag === undefined ? 0 : 2) + fieldLength(credit) + fieldLength(number)
   const frame = new Uint8Array(1 + body)
   frame[0] = body
   let at = 1
@@ -72,25 +83,25 @@ export const controlFrame = (flag: Flag | undefined, credit?: number): Uint8Arra
     frame[at++] = FLAG_TAG
     frame[at++] = flag
   }
-  writeCredit(credit, frame, at)
+  writeField(NUMBER_TAG, number, frame, writeField(CREDIT_TAG, credit, frame, at))
   return frame
 }
 
-/** Takes the next `bytes` bytes out of `outbox` into a frame; at most `frameRoom(credit)`. */
-export const dataFrame = (outbox: Outbox, bytes: number, credit?: number): Uint8Array => {
-  const body = 1 + varintLength(bytes) + bytes + creditLength(credit)
+/** Takes the next `bytes` bytes out of `outbox` into a frame; at most `frameRoom` of them. */
+export const dataFrame = (outbox: Outbox, bytes: number, credit?: number, number?: number): Uint8Array => {
+  const body = 1 + varintLength(bytes) + bytes + fieldLength(credit) + fieldLength(number)
   const frame = new Uint8Array(varintLength(body) + body)
   let at = writeVarint(body, frame, 0)
   frame[at++] = MESSAGE_TAG
   at = writeVarint(bytes, frame, at)
   outbox.take(bytes, frame, at)
-  writeCredit(credit, frame, at + bytes)
+  writeField(NUMBER_TAG, number, frame, writeField(CREDIT_TAG, credit, frame, at + bytes))
   return frame
 }
 
-const writeCredit = (credit: number | undefined, frame: Uint8Array, at: number): void => {
-  if (credit !== undefined) writeVarint(credit, frame, writeVarint(CREDIT_TAG, frame, at))
-}
+/** Returns where it ends. */
+const writeField = (tag: number, value: number | undefined, frame: Uint8Array, at: number): number =>
+  value === undefined ? at : writeVarint(value, frame, writeVarint(tag, frame, at))
 
 /** What waits to be framed: kept as it came, copied once, into its frame. */
 export class Outbox {
@@ -206,6 +217,7 @@ export class FrameReader {
     let flag: Flag | undefined
     let message: Uint8Array | undefined
     let credit: number | undefined
+    let number: number | undefined
     let code: number | undefined
     while (this.#at < end) {
       const tag = this.#varint(end)
@@ -222,12 +234,13 @@ export class FrameReader {
         const value = this.#varint(end)
         if (value < 0) return this.#fail(malformed('a field is cut short'))
         if (tag === CREDIT_TAG) credit = Math.min(value, CREDIT_MAX)
+        else if (tag === NUMBER_TAG) number = value
         else if (tag === CODE_TAG) code = value
       } else if (!this.#skip(tag, end)) return this.#fail(malformed('a field is cut short or of no known type'))
     }
     // A byte of message among kilobytes of padding must not keep them alive while it waits to be read.
     if (message !== undefined && message.length * 2 < message.buffer.byteLength) message = message.slice()
-    return { flag, message, credit, code }
+    return { flag, message, credit, number, code }
   }
 
   /** Passes over a field that is not a varint; false where that can't be done. */

@@ -15,12 +15,14 @@
  * agent is known; before, the timeout alone makes up for it. FIN always goes in a frame of its own, since rust forgets
  * the bytes beside it; no frame without message goes out but FIN, FIN_ACK, RESET and what flow control allows.
  *
- * Bounds: the queue holds what `credit` allowed and one write more; unread bytes as in flow.ts, also those of a stream that is over;
+ * Frames with numbers are taken in their order (framing.ts): one that comes too early waits for those before it.
+ *
+ * Bounds: at most RTC_MAX_EARLY frames wait so, and count as unread; the queue holds what `credit` allowed and one write more; unread bytes as in flow.ts, also those of a stream that is over;
  * FIN is answered once.
  */
 
 import { remoteFault, TabmeshError } from '../../../errors.ts'
-import { RTC_MAX_MESSAGE, RTC_SEND_BUFFER, RTC_TRICKLE_BYTES } from '../../limits.ts'
+import { RTC_MAX_EARLY, RTC_MAX_MESSAGE, RTC_SEND_BUFFER, RTC_TRICKLE_BYTES } from '../../limits.ts'
 import type { Budget } from './flow.ts'
 import { Inflow, Outflow } from './flow.ts'
 import type { Frame } from './framing.ts'
@@ -77,6 +79,11 @@ export class RtcStream {
   #stopped = false
   #over = false
   #first = true
+  /** Frames sent, and taken in. */
+  #sent = 0
+  #taken = 0
+  /** By number: frames that came before one that was sent before them. */
+  #early: Map<number, Frame> | undefined
   /** Flags that wait for `transmit`. */
   #owesFinAck = false
   #owesFin = false
@@ -159,20 +166,21 @@ export class RtcStream {
     // FIN_ACK is owed for what came and goes first: nothing queued should hold back the remote's close.
     if (this.#owesFinAck) {
       this.#owesFinAck = false
-      return controlFrame(FIN_ACK, this.#credit())
+      return controlFrame(FIN_ACK, this.#credit(), this.#number())
     }
     const queued = this.#outbox.size
     if (queued > 0 && room > 0 && this.#outflow.room > 0) {
       const credit = this.#credit()
+      const number = this.#number()
       const bytes = Math.min(
         queued,
         this.#outflow.room,
         // One message more than there is room for does no harm, but where little at a time is let through that is meant.
         room <= RTC_TRICKLE_BYTES ? room : queued,
-        frameRoom(credit, this.#outflow.mutual ? RTC_MAX_MESSAGE : this.#habits.maxMessage),
+        frameRoom(credit, this.#outflow.mutual ? RTC_MAX_MESSAGE : this.#habits.maxMessage, number),
       )
       this.#outflow.sent(bytes)
-      return dataFrame(this.#outbox, bytes, credit)
+      return dataFrame(this.#outbox, bytes, credit, number)
     }
     if (this.#owesFin || (this.#sending === 'ending' && queued === 0)) {
       this.#owesFin = false
@@ -180,11 +188,12 @@ export class RtcStream {
         this.#sending = 'finished'
         this.deadline = now + this.#habits.finAckTimeout
       }
-      const frame = controlFrame(FIN, this.#credit())
+      const frame = controlFrame(FIN, this.#credit(), this.#number())
       this.#settle()
       return frame
     }
-    if (this.#receiving === 'open' && this.#outflow.mutual && this.#inflow.due) return controlFrame(undefined, this.#credit())
+    if (this.#receiving === 'open' && this.#outflow.mutual && this.#inflow.due)
+      return controlFrame(undefined, this.#credit(), this.#number())
     return undefined
   }
 
@@ -195,21 +204,51 @@ export class RtcStream {
     return this.#inflow.take()
   }
 
+  /** The number for the frame being made, until the remote has answered. */
+  #number(): number | undefined {
+    const number = this.#sent++
+    return this.#taken === 0 && number > 0 && number <= RTC_MAX_EARLY ? number : undefined
+  }
+
   #onMessage(bytes: Uint8Array): void {
     this.#reader.push(bytes)
     for (let frame = this.#reader.next(); frame !== undefined && !this.#over; frame = this.#reader.next()) {
       if (frame instanceof TabmeshError) return this.#giveUp(frame)
-      this.#onFrame(frame)
+      this.#arrange(frame)
     }
   }
 
-  #onFrame({ flag, message, credit, code }: Frame): void {
-    this.#outflow.heard(credit)
+  /** Takes a frame in when its turn has come, and those that waited for it. */
+  #arrange(frame: Frame): void {
+    const { message, number } = frame
     if (message !== undefined && message.length > 0 && this.#receiving === 'open') {
       const fault = this.#inflow.receive(message.length, this.#outflow.mutual)
       if (fault !== undefined) return this.#giveUp(fault)
-      this.#outputs.push({ t: 'data', bytes: message })
     }
+    if (number !== undefined && number !== this.#taken) {
+      this.#early ??= new Map()
+      if (number < this.#taken || number > RTC_MAX_EARLY || this.#early.has(number)) return this.#giveUp(misnumbered())
+      this.#early.set(number, frame)
+      return
+    }
+    const early = this.#early
+    // One without a number is the first, or comes when all those with numbers have.
+    if (early !== undefined && number === undefined && this.#taken > 0) return this.#giveUp(misnumbered())
+    this.#take(frame)
+    if (early === undefined) return
+    for (let next = early.get(this.#taken); next !== undefined && !this.#over; next = early.get(this.#taken)) {
+      early.delete(this.#taken)
+      // It was counted, and nobody reads what is behind the end.
+      if (this.#receiving === 'done') this.#inflow.release(next.message?.length ?? 0)
+      this.#take(next)
+    }
+    if (early.size === 0 || this.#over) this.#early = undefined
+  }
+
+  #take({ flag, message, credit, code }: Frame): void {
+    this.#taken += 1
+    this.#outflow.heard(credit)
+    if (message !== undefined && message.length > 0 && this.#receiving === 'open') this.#outputs.push({ t: 'data', bytes: message })
     switch (flag) {
       case FIN:
         if (this.#receiving === 'done') return
@@ -284,3 +323,5 @@ export class RtcStream {
     this.#outputs.push({ t: 'hangUp' })
   }
 }
+
+const misnumbered = (): TabmeshError => remoteFault('ERR_MUXER', 'frames of a WebRTC stream have numbers that do not follow each other')
