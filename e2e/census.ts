@@ -19,6 +19,7 @@ export interface Heap {
 }
 
 export interface Inspector {
+  collect(where: Where): Promise<void>
   heap(where: Where): Promise<Heap>
   /** How many objects of a class there are. */
   alive(where: Where, className: string): Promise<number>
@@ -32,9 +33,14 @@ export const inspect = async (page: Page): Promise<Inspector> => {
   const chunks: string[] = []
   session.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => chunks.push(chunk))
   const ask = { page: session.send.bind(session) as Ask, worker: await workerOf(session, (chunk) => chunks.push(chunk)) }
+  /** What V8 and Blink hold of each other goes in turns. */
+  const collect = async (where: Where): Promise<void> => {
+    for (let i = 0; i < 3; i += 1) await ask[where]('HeapProfiler.collectGarbage', {})
+  }
   return {
+    collect,
     async heap(where) {
-      for (let i = 0; i < 3; i += 1) await ask[where]('HeapProfiler.collectGarbage', {})
+      await collect(where)
       chunks.length = 0
       // The pieces come before the answer.
       await ask[where]('HeapProfiler.takeHeapSnapshot', {})
@@ -88,15 +94,19 @@ export interface Census {
 
 /** Heaps, and the sockets, connections, channels and ports of both sides; those alone, too, which is quicker. */
 export const takeCensus = async (page: Page): Promise<{ (): Promise<Census>; open(): Promise<Census['open']> }> => {
-  const { heap, alive } = await inspect(page)
-  const open = async (): Promise<Census['open']> => ({
-    connections: await alive('page', 'RTCPeerConnection'),
-    pageChannels: await alive('page', 'RTCDataChannel'),
-    pagePorts: await alive('page', 'MessagePort'),
-    channels: await alive('worker', 'RTCDataChannel'),
-    ports: await alive('worker', 'MessagePort'),
-    sockets: await alive('worker', 'WebSocket'),
-  })
+  const { collect, heap, alive } = await inspect(page)
+  const open = async (): Promise<Census['open']> => {
+    await collect('page')
+    await collect('worker')
+    return {
+      connections: await alive('page', 'RTCPeerConnection'),
+      pageChannels: await alive('page', 'RTCDataChannel'),
+      pagePorts: await alive('page', 'MessagePort'),
+      channels: await alive('worker', 'RTCDataChannel'),
+      ports: await alive('worker', 'MessagePort'),
+      sockets: await alive('worker', 'WebSocket'),
+    }
+  }
   const census = async (): Promise<Census> => ({ page: await heap('page'), worker: await heap('worker'), open: await open() })
   return Object.assign(census, { open })
 }
