@@ -192,8 +192,8 @@ export const RTC_FIN_ACK_TIMEOUT = 10_000
 /** The same towards a remote that is known never to send it (rust): time for what is under way to arrive. */
 export const RTC_FIN_ACK_BRIEF = 500
 /**
- * Frames of a stream that have numbers, and may come in another order than theirs: those that go before an answer does. RTC_UNGRANTED makes
- * 64 of RTC_CAUTIOUS_MESSAGE; many short ones may be more, of which only the first can be swapped.
+ * The last number that a frame has, of those sent before the remote has answered (framing.ts); later ones have none. RTC_UNGRANTED makes 64
+ * frames of RTC_CAUTIOUS_MESSAGE, and what libdatachannel swaps are the first that come.
  */
 export const RTC_MAX_EARLY = 256
 /** Streams that the remote may hold open on one WebRTC connection. */
