@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { GOSSIP_MAX_DATA, GOSSIP_MAX_TOPIC, PUBSUB_MAX_WAITING } from './engine/limits.ts'
+import {
+  GOSSIP_MAX_DATA,
+  GOSSIP_MAX_GROUP,
+  GOSSIP_MAX_METADATA,
+  GOSSIP_MAX_PARTS,
+  GOSSIP_MAX_TOPIC,
+  PUBSUB_MAX_WAITING,
+} from './engine/limits.ts'
 import { TabmeshError } from './errors.ts'
 import type { Peer } from './peer.ts'
 import { messageIdOf, pubsubSettings } from './pubsub.ts'
 import { Lab } from './testing/lab.ts'
-import type { GossipsubOptions, PubsubMessage } from './types/pubsub.ts'
+import type { GossipsubOptions, MessageParts, PartialMessage, PubsubMessage, SubscribeOptions } from './types/pubsub.ts'
 
 interface Member {
   readonly peer: Peer
@@ -156,7 +163,7 @@ describe('a validator', () => {
     const { peers } = await lab.wait(b.peer.pubsub.inspect())
     expect(peers.find(({ id }) => id === a.peer.id)?.score).toBeLessThan(1)
     expect((await lab.wait(b.peer.metrics())).pubsub).toEqual({
-      ...{ published: 0, delivered: 2, duplicates: 0, invalid: 1, ignored: 4 },
+      ...{ published: 0, delivered: 2, duplicates: 0, invalid: 1, ignored: 4, parts: 0, partsDropped: 0 },
       // Who sent what was rejected is out of the mesh.
       ...{ peers: 2, topics: 1, mesh: 1, dropped: 0 },
     })
@@ -309,5 +316,102 @@ describe('a direct peer', () => {
     const { peers, topics } = await lab.wait(a.peer.pubsub.inspect())
     expect(peers).toMatchObject([{ id: b.peer.id, direct: true, topics: ['news'] }])
     expect(topics).toMatchObject([{ name: 'news', joined: true, peers: [b.peer.id], mesh: [] }])
+  })
+})
+
+describe('partial messages', () => {
+  interface Some {
+    readonly member: Member
+    readonly parts: PartialMessage[]
+  }
+
+  /** Two that have a part in them. */
+  const pair = async (lab: Lab, roles: readonly SubscribeOptions['partial'][]): Promise<Some[]> => {
+    const members = await line(lab, roles.length)
+    const some: Some[] = []
+    for (const [i, partial] of roles.entries()) {
+      const parts: PartialMessage[] = []
+      const each = members[i] as Member
+      each.peer.pubsub.addEventListener('partial', ({ detail }) => parts.push(detail))
+      await lab.wait(each.peer.pubsub.subscribe('news', partial === undefined ? {} : { partial }))
+      some.push({ member: each, parts })
+    }
+    for (let i = 0; i < 10; i++) await lab.pass(20)
+    return some
+  }
+
+  it('go to who requests them, in place of whole ones', async () => {
+    const lab = new Lab()
+    const [a, b] = (await pair(lab, ['support', 'request'])) as [Some, Some]
+    const { pubsub } = a.member.peer
+    expect(await lab.wait(pubsub.publish('news', 'whole'))).toMatchObject({ peers: 0 })
+    const message = Uint8Array.of(1, 2, 3)
+    const published = pubsub.publishPartial('news', { group: 'block 1', message, metadata: '110' })
+    message.fill(9)
+    expect(await lab.wait(published)).toEqual({ peers: 1 })
+    await lab.until(() => b.parts.length > 0)
+    const text = new TextEncoder()
+    expect(b.parts).toEqual([
+      {
+        topic: 'news',
+        from: a.member.peer.id,
+        requests: false,
+        group: text.encode('block 1'),
+        message: Uint8Array.of(1, 2, 3),
+        metadata: text.encode('110'),
+      },
+    ])
+    // Who only supports them is told which parts there are, and has messages whole.
+    const back = b.member.peer.pubsub
+    expect(await lab.wait(back.publishPartial('news', { group: 'block 1', message, metadata: '111' }))).toEqual({ peers: 1 })
+    await lab.until(() => a.parts.length > 0)
+    expect(a.parts[0]).toMatchObject({ from: b.member.peer.id, requests: true, metadata: text.encode('111') })
+    expect(a.parts[0]).not.toHaveProperty('message')
+    await lab.wait(back.publish('news', 'whole, too'))
+    await lab.until(() => a.member.heard.length > 0)
+    expect([texts(a.member), texts(b.member)]).toEqual([['whole, too'], []])
+    const { topics } = await lab.wait(pubsub.inspect())
+    expect(topics[0]).toMatchObject({ requestPartial: [b.member.peer.id], supportPartial: [b.member.peer.id] })
+    expect((await lab.wait(a.member.peer.metrics())).pubsub).toMatchObject({ parts: 1, partsDropped: 0 })
+  })
+
+  it('go to the peers that are named, and to nobody who has no part in them', async () => {
+    const lab = new Lab()
+    const [a, b, c] = (await pair(lab, ['request', 'request', undefined])) as [Some, Some, Some]
+    const { pubsub } = b.member.peer
+    const parts = { group: Uint8Array.of(7), metadata: '1' }
+    expect(await lab.wait(pubsub.publishPartial('news', parts))).toEqual({ peers: 1 })
+    expect(await lab.wait(pubsub.publishPartial('news', parts, { to: [a.member.peer.id] }))).toEqual({ peers: 1 })
+    expect(await lab.wait(pubsub.publishPartial('news', parts, { to: [] }))).toEqual({ peers: 0 })
+    await lab.until(() => a.parts.length === 2)
+    expect(c.parts).toEqual([])
+    expect(await lab.wait(pubsub.publish('news', 'whole'))).toMatchObject({ peers: 1 })
+    await lab.until(() => c.member.heard.length > 0)
+    expect(texts(a.member)).toEqual([])
+  })
+
+  it('that make no sense are refused', async () => {
+    const lab = new Lab()
+    const [a] = (await pair(lab, ['request', 'request'])) as [Some, Some]
+    const { pubsub } = a.member.peer
+    const metadata = '1'
+    const refused = async (topic: string, parts: object, options?: object): Promise<void> => {
+      const published = pubsub.publishPartial(topic, parts as MessageParts, options)
+      expect((await lab.wait(published.catch((error: TabmeshError) => error))) as unknown).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
+    }
+    await refused('other', { group: 'a', metadata })
+    await refused('news', { metadata })
+    await refused('news', { group: 'a' })
+    await refused('news', { group: 'a', metadata: 5 })
+    await refused('news', { group: 'a'.repeat(GOSSIP_MAX_GROUP + 1), metadata })
+    await refused('news', { group: 'a', metadata: new Uint8Array(GOSSIP_MAX_METADATA + 1) })
+    await refused('news', { group: 'a', message: new Uint8Array(GOSSIP_MAX_PARTS), metadata })
+    const stranger = lab.wait(pubsub.publishPartial('news', { group: 'a', metadata }, { to: ['nobody'] }))
+    await expect(stranger).rejects.toMatchObject({ code: 'ERR_INVALID_PEER_ID' })
+    await expect(lab.wait(pubsub.subscribe('news', { partial: 'yes' as 'request' }))).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARGUMENT',
+    })
+    await lab.wait(pubsub.subscribe('news'))
+    await refused('news', { group: 'a', metadata })
   })
 })

@@ -13,11 +13,26 @@ import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './e
 import type { ControlClient } from './port/control.ts'
 import { Lane, type Records } from './port/lane.ts'
 import { LaneReader } from './port/lane-reader.ts'
-import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, VERDICT, verdicts } from './port/pubsub-records.ts'
+import { readParts, writeParts } from './port/pubsub-parts.ts'
+import {
+  CHANGE,
+  MESSAGE,
+  PARTS,
+  PUBLISH,
+  PUBLISHED,
+  type PubsubSettings,
+  REFUSED,
+  REQUESTS,
+  VALIDATE,
+  VERDICT,
+  verdicts,
+} from './port/pubsub-records.ts'
 import type {
   GossipsubOptions,
   MessageIdFunction,
+  MessageParts,
   MessageValidator,
+  PartialMessage,
   PublishResult,
   PubsubEvents,
   PubsubMessage,
@@ -45,6 +60,7 @@ interface Publication {
 
 interface Subscription {
   readonly validate: MessageValidator | undefined
+  readonly partial: SubscribeOptions['partial']
 }
 
 type Listener<E> = ((event: CustomEvent<E>) => void) | { handleEvent(event: CustomEvent<E>): void } | null
@@ -102,18 +118,20 @@ export class Pubsub extends EventTarget {
   }
 
   /**
-   * Joins a topic: from now on what others publish to it are `message` events here. Calling it again changes the validator. Rejects with
-   * ERR_INVALID_ARGUMENT for a topic of over 1,024 bytes and where 1,000 are joined.
+   * Joins a topic: from now on what others publish to it are `message` events here. Calling it again changes the validator, and `partial`. Rejects
+   * with ERR_INVALID_ARGUMENT for a topic of over 1,024 bytes and where 1,000 are joined.
    */
-  async subscribe(topic: string, { validate }: SubscribeOptions = {}): Promise<void> {
+  async subscribe(topic: string, { validate, partial }: SubscribeOptions = {}): Promise<void> {
     this.#check(topic)
+    if (partial !== undefined && partial !== 'request' && partial !== 'support')
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', `\`partial\` is 'request' or 'support', not ${String(partial)}`)
     if (validate !== undefined && typeof validate !== 'function')
       throw new TabmeshError('ERR_INVALID_ARGUMENT', '`validate` is no function')
     const before = this.#subscriptions.get(topic)
-    const subscription: Subscription = { validate }
+    const subscription: Subscription = { validate, partial }
     this.#subscriptions.set(topic, subscription)
     try {
-      await this.#owner.control.run('subscribe', { topic, validated: validate !== undefined })
+      await this.#owner.control.run('subscribe', { topic, validated: validate !== undefined, partial })
     } catch (error) {
       if (this.#subscriptions.get(topic) === subscription) {
         if (before === undefined) this.#subscriptions.delete(topic)
@@ -156,6 +174,33 @@ export class Pubsub extends EventTarget {
     const promise = new Promise(keepSettlers)
     this.#publications.add({ promise, resolve: settlers.resolve, reject: settlers.reject, own })
     return promise
+  }
+
+  /**
+   * Sends parts of a message, or which parts this peer has and wants, in a topic that it has subscribed to with `partial`: to the peers `to`, and
+   * if that is absent to those of the topic's mesh that have a part in it. `message` is left out for who does not request parts. What of `metadata`
+   * went to the mesh is told to other peers that request parts for about three seconds, unless it was said to them; in place of gossip.
+   *
+   * Resolves with how many peers it is on its way to; one that still has 1,024 of these, or 4 MiB, to take is none of them, and nor is one that does
+   * not know partial messages. Rejects with ERR_INVALID_ARGUMENT, also for who is not subscribed so, and with ERR_PUBLISH_QUEUE when 64 MiB wait.
+   */
+  async publishPartial(topic: string, parts: MessageParts, { to }: { to?: string[] } = {}): Promise<{ readonly peers: number }> {
+    this.#check(topic)
+    const [group, message, metadata] = [parts.group, parts.message, parts.metadata].map(optionalBytes)
+    if (group === undefined) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'parts are of a `group`')
+    if (this.#subscriptions.get(topic)?.partial === undefined)
+      throw new TabmeshError('ERR_INVALID_ARGUMENT', `'${topic}' is not subscribed to with \`partial\``)
+    const lane = this.#lane as Lane
+    if (lane.waiting > PUBSUB_MAX_WAITING) throw new TabmeshError('ERR_PUBLISH_QUEUE', `${lane.waiting} bytes wait to be published`)
+    lane.begin(PARTS, group.length + 64)
+    lane.u32(this.#publications.next)
+    writeParts(lane, { topic, group, message, metadata })
+    lane.u32(to === undefined ? 0 : to.length + 1)
+    for (const id of to ?? []) lane.text(id)
+    const promise = new Promise(keepSettlers)
+    this.#publications.add({ promise, resolve: settlers.resolve, reject: settlers.reject, own: undefined })
+    const { peers } = await promise
+    return { peers }
   }
 
   /** What gossipsub makes of its peers and topics. */
@@ -204,6 +249,8 @@ export class Pubsub extends EventTarget {
       void this.#validate(ticket, readMessage(records))
     } else if (kind === PUBLISHED) {
       this.#published(records.u32(), records.u32(), records.bytes())
+    } else if (kind === PARTS) {
+      this.#tellParts(records)
     } else if (kind === CHANGE) {
       this.#changed(records.text(), records.text(), records.u32() === 1)
     } else if (kind === REFUSED) {
@@ -223,6 +270,15 @@ export class Pubsub extends EventTarget {
     if (own === undefined || !this.#subscriptions.has(own.topic)) return
     const { self } = this.#owner
     this.#tell(new Received(own.topic, self, self, own.data, text, undefined))
+  }
+
+  #tellParts(records: Records): void {
+    const { topic, flags, group, message, metadata } = readParts(records)
+    const from = records.text()
+    if (this.#subscriptions.get(topic)?.partial === undefined) return
+    const requests = (flags & REQUESTS) !== 0
+    const detail: PartialMessage = { topic, from, requests, group, ...(message && { message }), ...(metadata && { metadata }) }
+    this.dispatchEvent(new CustomEvent('partial', { detail }))
   }
 
   #tell(message: PubsubMessage): void {
@@ -264,6 +320,12 @@ export class Pubsub extends EventTarget {
 }
 
 const noop = (): void => {}
+
+const optionalBytes = (value: unknown): Uint8Array | undefined => {
+  if (value === undefined || value instanceof Uint8Array) return value
+  if (typeof value === 'string') return utf8(value)
+  throw new TabmeshError('ERR_INVALID_ARGUMENT', 'parts are Uint8Array or string')
+}
 
 /** Of the promise made last. */
 const settlers: { -readonly [K in 'resolve' | 'reject']: Publication[K] } = { resolve: noop, reject: noop }

@@ -640,6 +640,20 @@ export const GOSSIP_HURRY = 4
 export const GOSSIP_HURRY_SECOND = 32
 /** A validator that has said nothing for so long: its message is ignored. */
 export const GOSSIP_VALIDATE_TIMEOUT = 30_000
+/** Bytes of a group's id (partial-messages.md): they are kept for some heartbeats; a hash has 32, Ethereum's groups 33. */
+export const GOSSIP_MAX_GROUP = 256
+/** What parts and their metadata may be together in one RPC of ours: with topic and group it fits GOSSIP_MAX_SENT. Others' have GOSSIP_MAX_RPC. */
+export const GOSSIP_MAX_PARTS = 60 * KiB
+/** Metadata, ours and others': ours is kept for gossip. A bit for each of 65,536 parts. */
+export const GOSSIP_MAX_METADATA = 8 * KiB
+/** Groups of one topic that others brought up and we have not answered, of all peers together and of one peer (go). */
+export const GOSSIP_MAX_GROUPS = 255
+export const GOSSIP_MAX_GROUPS_OF_PEER = 8
+/** Groups of one topic that we have a say in, remembered for their gossip: with their metadata at most 2 MiB. The oldest is forgotten first. */
+export const GOSSIP_MAX_OWN_GROUPS = 256
+/** Parts and their bytes that wait for one slow peer. Unlike messages they are not shared. */
+export const GOSSIP_MAX_QUEUED_PARTS = 1_024
+export const GOSSIP_MAX_QUEUED_PARTS_BYTES = 4 * MiB
 
 // ── Kademlia (specs: kad-dht/README.md) ─────────────────────────────────────────────────────────────────────────
 /** §Replication parameter. */

@@ -13,7 +13,7 @@
 
 import type { PlainError } from '../errors.ts'
 import type { Gater } from '../types/gater.ts'
-import type { PubsubState } from '../types/pubsub.ts'
+import type { PubsubState, SubscribeOptions } from '../types/pubsub.ts'
 import type {
   ConnectionInfo,
   ConnectionOptions,
@@ -111,8 +111,8 @@ export interface Commands extends DhtCommands {
   /** The page's answer to a `gate` event. */
   answerGate: { args: { id: number; allowed: boolean }; result: undefined }
   perf: { args: { target: Target; upload: number; download: number }; result: PerfResult }
-  /** Joins the topic; `validated`: the page decides on its messages. */
-  subscribe: { args: { topic: string; validated: boolean }; result: undefined }
+  /** Joins the topic; `validated`: the page decides on its messages; `partial`: what it has to do with parts of them. */
+  subscribe: { args: { topic: string; validated: boolean; partial: SubscribeOptions['partial'] }; result: undefined }
   unsubscribe: { args: string; result: undefined }
   pubsub: { args: undefined; result: PubsubState }
   scorePeer: { args: { id: string; value: number }; result: undefined }

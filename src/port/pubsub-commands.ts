@@ -10,8 +10,8 @@ import type { PubsubPort } from './pubsub-port.ts'
 export const pubsubCommands = (
   pubsub: () => PubsubPort,
 ): Pick<Commander, 'subscribe' | 'unsubscribe' | 'pubsub' | 'scorePeer' | 'directPeer'> => ({
-  subscribe({ topic, validated }, resolve) {
-    pubsub().subscribe(topic, validated)
+  subscribe({ topic, validated, partial }, resolve) {
+    pubsub().subscribe(topic, validated, partial)
     resolve(undefined)
     return undefined
   },

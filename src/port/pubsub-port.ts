@@ -1,6 +1,7 @@
 /**
  * The engine's end of pubsub: the gossipsub service, and the lane between it and the page (../pubsub.ts).
  *
+ *   page ── PARTS ──▶ publishParts ──▶ PUBLISHED ──▶ page                    router ── parts ──▶ PARTS ──▶ page
  *   page ── PUBLISH ──▶ queue ── while the backlog is low ──▶ publish ── signed, on its way ──▶ PUBLISHED ──▶ page
  *   router ── validate ──▶ VALIDATE ──▶ page ── VERDICT ──▶ router           router ── message, subscription ──▶ MESSAGE, CHANGE ──▶ page
  *
@@ -30,9 +31,10 @@ import { messageIds } from '../engine/protocols/gossipsub/message-id.ts'
 import { type GossipsubService, gossipsubService } from '../engine/protocols/gossipsub/service.ts'
 import { latin1 } from '../engine/protocols/gossipsub/text.ts'
 import { deflateError, TabmeshError } from '../errors.ts'
-import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState } from '../types/pubsub.ts'
+import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState, SubscribeOptions } from '../types/pubsub.ts'
 import { type Batch, Lane, Records } from './lane.ts'
-import { CHANGE, MESSAGE, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, VALIDATE, verdicts } from './pubsub-records.ts'
+import { readParts, writeParts } from './pubsub-parts.ts'
+import { CHANGE, MESSAGE, PARTS, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, REQUESTS, VALIDATE, verdicts } from './pubsub-records.ts'
 
 /** Topics that are not the application's own: what comes there is not told to the page. */
 export interface TopicsOfRooms {
@@ -48,8 +50,8 @@ export interface PubsubPort {
   isOurs(relay: PeerId): boolean
   /** From now on these are another's. */
   rooms: TopicsOfRooms | undefined
-  /** Joins the topic; with `validated` the page decides on its messages. Throws ERR_INVALID_ARGUMENT. */
-  subscribe(topic: string, validated: boolean): void
+  /** Joins the topic; with `validated` the page decides on its messages, with `partial` it hears of parts. Throws ERR_INVALID_ARGUMENT. */
+  subscribe(topic: string, validated: boolean, partial?: SubscribeOptions['partial']): void
   unsubscribe(topic: string): void
   direct(peer: PeerId, on: boolean): void
   inspect(): PubsubState
@@ -162,12 +164,29 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     writeMessage(message, from)
   }
 
-  const publish = ({ ticket, topic, data }: Publication): void => {
-    const refuse = (error: unknown): void => {
-      lane.begin(REFUSED, 512)
+  const refuse = (ticket: number, error: unknown): void => {
+    lane.begin(REFUSED, 512)
+    lane.u32(ticket)
+    lane.utf8(JSON.stringify(deflateError(error)))
+  }
+
+  const publishParts = (records: Records): void => {
+    const ticket = records.u32()
+    const { topic, group, message, metadata } = readParts(records)
+    const named = records.u32()
+    const to = Array.from({ length: Math.max(0, named - 1) }, () => records.text())
+    try {
+      const peers = service.publishParts(topic, { group, message, metadata }, named === 0 ? undefined : to.map(parsePeerId))
+      lane.begin(PUBLISHED, 12)
       lane.u32(ticket)
-      lane.utf8(JSON.stringify(deflateError(error)))
+      lane.u32(peers + 1)
+      lane.bytes(noBytes)
+    } catch (error) {
+      refuse(ticket, error)
     }
+  }
+
+  const publish = ({ ticket, topic, data }: Publication): void => {
     inHand += 1
     try {
       const id = service.publish(topic, data, (id, peers) => {
@@ -180,10 +199,10 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       })
       if (id !== undefined) return
       inHand -= 1
-      refuse(new TabmeshError('ERR_DUPLICATE_MESSAGE', `the same was published to '${topic}' before`))
+      refuse(ticket, new TabmeshError('ERR_DUPLICATE_MESSAGE', `the same was published to '${topic}' before`))
     } catch (error) {
       inHand -= 1
-      refuse(error)
+      refuse(ticket, error)
     }
   }
 
@@ -213,10 +232,12 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     const records = new Records(batch)
     let last: Publication | undefined
     while (records.more) {
-      if (records.next() === PUBLISH) {
+      const kind = records.next()
+      if (kind === PUBLISH) {
         last = { ticket: records.u32(), topic: records.text(), data: records.bytes(), last: false }
         queue.push(last)
-      } else {
+      } else if (kind === PARTS) publishParts(records)
+      else {
         const ticket = records.u32()
         const verdict = verdicts[records.u32()] ?? 'ignore'
         questions.get(ticket)?.done(verdict)
@@ -255,6 +276,12 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
       lane.begin(MESSAGE, message.raw.length + 64)
       writeMessage(message, from)
     },
+    onParts(parts, from, requests) {
+      if (ofRoom(parts.topic) || !tells()) return
+      lane.begin(PARTS, 64)
+      writeParts(lane, parts, requests ? REQUESTS : 0)
+      lane.text(from)
+    },
     onSubscription: changed,
   })
   try {
@@ -269,12 +296,12 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     service,
     isOurs,
     rooms: undefined,
-    subscribe(topic, validated) {
+    subscribe(topic, validated, partial) {
       if (ofRoom(topic)) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'this is the topic of a room that was joined')
       // First, so that none goes around it.
       service.validate(topic, validated ? ask : undefined)
       try {
-        service.join(topic)
+        service.join(topic, partial)
       } catch (error) {
         service.validate(topic, undefined)
         throw error

@@ -85,6 +85,35 @@ export type MessageValidator = (message: PubsubMessage) => MessageVerdict | Prom
 export interface SubscribeOptions {
   /** Everything that is rightly signed is accepted if absent. */
   validate?: MessageValidator
+  /**
+   * Partial messages (https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/partial-messages.md): `'request'` asks peers that can for parts of
+   * messages in place of whole ones, and `'support'` sends parts to who asks, but takes messages whole. Either way who asks for parts gets no whole
+   * message of this topic from this peer any more, its own included, but what `publishPartial` sends, and `partial` events tell of what comes.
+   * Neither if absent.
+   */
+  partial?: 'request' | 'support'
+}
+
+/** Parts of a message, for `publishPartial`; text is sent as UTF-8. What they look like the application's peers agree on. */
+export interface MessageParts {
+  /** Which message they are of: what everybody knows before the message is whole, so no hash of it. Up to 256 bytes. */
+  group: Uint8Array | string
+  /** Some parts, up to 60 KiB with `metadata`: for those only who request parts. */
+  message?: Uint8Array | string
+  /** Which parts this peer has, and wants, up to 8 KiB; what is said later takes its place. */
+  metadata?: Uint8Array | string
+}
+
+/** What a peer said of a message that goes in parts: some of them, or which it has and wants, or both. */
+export interface PartialMessage {
+  readonly topic: string
+  /** The peer that sent it: it need not be in the topic. Nothing is signed, so what it says is for the application to check. */
+  readonly from: string
+  /** Whether it requests parts; else there is no use in sending it any, but metadata. */
+  readonly requests: boolean
+  readonly group: Uint8Array
+  readonly message?: Uint8Array
+  readonly metadata?: Uint8Array
 }
 
 export interface PublishResult {
@@ -107,6 +136,8 @@ export interface PubsubState extends Inspection {
 export interface PubsubEvents {
   /** A message in a topic that this peer is in, once. */
   message: PubsubMessage
+  /** Parts of a message, or metadata, in a topic subscribed to with `partial`. */
+  partial: PartialMessage
   /** A connected peer has come into a topic or left it, whether this peer is in it or not. */
   'subscription:change': { peer: string; topic: string; subscribed: boolean }
 }

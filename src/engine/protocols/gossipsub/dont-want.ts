@@ -14,8 +14,10 @@ import type { Topic } from './topic.ts'
 
 export const sayDontWant = (state: State, topic: Topic, message: Message, from: Peer): void => {
   if (message.dataLength < state.params.iDontWantThreshold) return
+  // Who has us ask for parts sends none whole.
+  const partial = topic.partial === 'request' ? topic.supporting : undefined
   for (const peer of topic.mesh ?? []) {
-    if (peer === from || !peer.hasIDontWant) continue
+    if (peer === from || !peer.hasIDontWant || partial?.has(peer)) continue
     peer.out.dontWant(message.id)
     state.ready(peer)
   }

@@ -1,8 +1,10 @@
 /**
- * Extensions (specs: pubsub/gossipsub/gossipsub-v1.3.md): said once, in the first RPC. Of those there are only the test extension is
- * known here (extensions/experimental/test-extension.md), and that only where it is asked for.
+ * Extensions (specs: pubsub/gossipsub/gossipsub-v1.3.md): said once, in the first RPC of a stream. Known are partial messages (partial.ts), which
+ * are always said, since nobody knows yet which topics will want them; and the test extension (extensions/experimental/test-extension.md), only
+ * where it is asked for.
  */
 
+import { withoutParts } from './partial.ts'
 import type { Peer } from './peer.ts'
 import type { Rpc } from './rpc.ts'
 import type { State } from './state.ts'
@@ -12,7 +14,7 @@ const PENALTY = 10
 
 /** What goes into our first RPC. */
 export const sayExtensions = (state: State, peer: Peer): void => {
-  if (state.setup.testExtension && peer.hasExtensions) peer.out.extensions = { test: true }
+  if (peer.hasExtensions) peer.out.extensions = { partial: true, test: state.setup.testExtension }
 }
 
 export const onExtensions = (state: State, peer: Peer, rpc: Rpc): void => {
@@ -22,6 +24,8 @@ export const onExtensions = (state: State, peer: Peer, rpc: Rpc): void => {
     return
   }
   peer.heard = true
+  peer.partial = said?.partial === true && peer.hasExtensions
+  if (!peer.partial) withoutParts(peer)
   peer.testExtension = said?.test === true
   if (!state.setup.testExtension || !peer.testExtension || !peer.hasExtensions) return
   peer.out.test = true

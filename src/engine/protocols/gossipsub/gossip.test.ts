@@ -185,7 +185,10 @@ describe('IDONTWANT', () => {
     lab.join()
     lab.clear()
     const message = messageOf({})
-    lab.router.handle({ t: 'rpc', peer: peerOf(0), rpc: { subscriptions: [], publish: [message], control: undefined, test: false } }, 0)
+    lab.router.handle(
+      { t: 'rpc', peer: peerOf(0), rpc: { subscriptions: [], publish: [message], control: undefined, parts: undefined, test: false } },
+      0,
+    )
     const verify = lab.router.poll()
     if (verify?.t !== 'verify') throw new Error('expected the question whether it is signed')
     lab.router.handle({ t: 'verified', id: verify.id, valid: true }, 0)
@@ -197,6 +200,7 @@ describe('IDONTWANT', () => {
           subscriptions: [],
           publish: [],
           control: { ihave: [], iwant: [], graft: [], prune: [], idontwant: [message.id], extensions: undefined },
+          parts: undefined,
           test: false,
         },
       },
@@ -219,6 +223,7 @@ describe('IDONTWANT', () => {
           subscriptions: [],
           publish: Array.from({ length: 25 }, (_, seqno) => messageOf({ seqno, data })),
           control: undefined,
+          parts: undefined,
           test: false,
         },
       },
@@ -249,21 +254,37 @@ describe('extensions', () => {
     const lab = new Lab({ testExtension: true })
     lab.router.handle({ t: 'connect', peer: peerOf(0), protocol: '/meshsub/1.3.0', outbound: false, ips: [] }, 0)
     lab.settle()
-    expect(lab.sent(0).map(({ control }) => control?.extensions)).toEqual([{ test: true }])
-    lab.rpc(0, { extensions: { test: true } })
+    expect(lab.sent(0).map(({ control }) => control?.extensions)).toEqual([{ partial: true, test: true }])
+    lab.rpc(0, { extensions: { partial: false, test: true } })
     expect(lab.sent(0).map(({ test }) => test)).toEqual([true])
     expect(lab.router.score(peerOf(0))).toBe(0)
-    lab.rpc(0, { extensions: { test: true } })
+    lab.rpc(0, { extensions: { partial: false, test: true } })
     expect(lab.sent(0)).toEqual([])
     expect(lab.router.score(peerOf(0))).toBe(-160)
   })
 
-  it('are not said where there are none, nor to who does not know of them', () => {
+  it('are said on each stream of ours, and heard on each of the peer’s', () => {
     const lab = new Lab()
     lab.router.handle({ t: 'connect', peer: peerOf(0), protocol: '/meshsub/1.3.0', outbound: false, ips: [] }, 0)
-    const other = new Lab({ testExtension: true })
-    other.peers(0, 1)
+    for (const t of ['moved', 'reopened'] as const) lab.router.handle({ t, peer: peerOf(0) }, 0)
     lab.settle()
-    expect([lab.sent(0), other.sent(0)]).toEqual([[], []])
+    // Nothing was taken in between, so it is all one.
+    expect(lab.sent(0).map(({ control }) => control?.extensions)).toEqual([{ partial: true, test: false }])
+    lab.router.handle({ t: 'moved', peer: peerOf(0) }, 0)
+    lab.settle()
+    expect(lab.sent(0).map(({ control }) => control?.extensions)).toEqual([{ partial: true, test: false }])
+    for (let stream = 0; stream < 5; stream++) {
+      lab.router.handle({ t: 'anew', peer: peerOf(0) }, 0)
+      lab.rpc(0, { extensions: { partial: true, test: false } })
+    }
+    expect(lab.router.score(peerOf(0))).toBe(0)
+  })
+
+  it('are not said to who does not know of them', () => {
+    const lab = new Lab({ testExtension: true })
+    lab.peers(0, 1)
+    lab.router.handle({ t: 'moved', peer: peerOf(0) }, 0)
+    lab.settle()
+    expect(lab.sent(0)).toEqual([])
   })
 })

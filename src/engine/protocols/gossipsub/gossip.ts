@@ -6,6 +6,7 @@
  * peer `retransmissions` times at most.
  */
 
+import { tellOfGroups } from './partial.ts'
 import type { Peer } from './peer.ts'
 import type { Have } from './rpc.ts'
 import type { State } from './state.ts'
@@ -64,14 +65,16 @@ export const emitGossip = (state: State, topic: Topic, exclude: ReadonlySet<Peer
   state.shuffle(peers, target)
   peers.length = target
   const ids = target === 0 ? undefined : state.recentIds().get(topic.name)
-  if (ids !== undefined) {
-    state.shuffle(ids)
-    for (const peer of peers) tell(state, topic, peer, ids)
+  const { inParts } = topic
+  if (ids !== undefined) state.shuffle(ids)
+  for (const peer of peers) {
+    if (inParts?.has(peer)) tellOfGroups(state, topic, peer)
+    else if (ids !== undefined) tell(state, topic, peer, ids)
   }
   // No other implementation gossips to its mesh, but all of them listen: see pace.ts. What is still to be sent, or was sent just now, is no news: a
   // peer that asked for it would be sent it once more by each that told of it, and be behind all the more.
   for (const peer of exclude) {
-    if (peer.hurriedUntil < state.ticks) continue
+    if (peer.hurriedUntil < state.ticks || inParts?.has(peer)) continue
     const settled = state.settledIds().get(topic.name)
     if (settled === undefined) return
     const sent = settled.filter((id) => peer.outbox?.has(id) !== true)

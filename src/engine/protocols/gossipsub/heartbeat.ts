@@ -8,6 +8,7 @@ import { forgetUnwanted } from './dont-want.ts'
 import { maintainFanout } from './fanout.ts'
 import { emitGossip } from './gossip.ts'
 import { maintainMesh } from './mesh.ts'
+import { maintainGroups } from './partial.ts'
 import type { State } from './state.ts'
 
 export const heartbeat = (state: State, now: number): void => {
@@ -29,6 +30,7 @@ export const heartbeat = (state: State, now: number): void => {
     if (topic.mesh === undefined) continue
     maintainMesh(state, topic, topic.mesh, now)
     emitGossip(state, topic, topic.mesh)
+    if (topic.groups !== undefined) maintainGroups(state, topic, topic.groups)
   }
   for (const topic of state.fanouts) maintainFanout(state, topic, now)
   state.shift()

@@ -26,6 +26,9 @@ export interface PubsubTopic {
   readonly peers: readonly string[]
   readonly mesh: readonly string[]
   readonly fanout: readonly string[]
+  /** Peers that ask for parts of its messages, and those that send them; the former are among the latter. */
+  readonly requestPartial: readonly string[]
+  readonly supportPartial: readonly string[]
 }
 
 export interface Inspection {
@@ -47,12 +50,14 @@ export const inspect = (state: State): Inspection => ({
     queued: peer.outbox?.queued ?? 0,
     stalled: peer.stalled,
   })),
-  topics: [...state.topics.values()].map(({ name, peers, mesh, fanout }) => ({
+  topics: [...state.topics.values()].map(({ name, peers, mesh, fanout, requesting, supporting }) => ({
     name,
     joined: mesh !== undefined,
     peers: idsOf(peers),
     mesh: idsOf(mesh),
     fanout: idsOf(fanout),
+    requestPartial: idsOf(requesting),
+    supportPartial: idsOf(supporting),
   })),
   seen: state.seen.size,
   cached: state.cache.size,

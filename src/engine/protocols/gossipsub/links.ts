@@ -220,7 +220,7 @@ export class Links {
         const ips = ipsOf(connection)
         if (link.known) {
           handle({ t: 'ips', peer, ips })
-          if (!moved) handle({ t: 'reopened', peer })
+          handle({ t: moved ? 'moved' : 'reopened', peer })
         } else {
           link.known = true
           handle({ t: 'connect', peer, protocol, outbound: connection.direction === 'outbound', ips })
@@ -330,6 +330,7 @@ export class Links {
     link.patience?.()
     link.patience = undefined
     link.reading = true
+    this.#owner.handle({ t: 'anew', peer: link.peer })
     inbound.start()
   }
 

@@ -36,6 +36,7 @@ describe('what waits for a peer', () => {
           idontwant: ['3'],
           extensions: undefined,
         },
+        parts: undefined,
         test: false,
       },
     ])

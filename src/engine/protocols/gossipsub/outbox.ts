@@ -6,14 +6,22 @@
  *
  * Bounds. Subscriptions, GRAFT and PRUNE are kept by topic, so there is one for each topic we are in. Of messages at most
  * GOSSIP_MAX_QUEUED and GOSSIP_MAX_QUEUED_BYTES wait, of ids in IHAVE and IWANT GOSSIP_MAX_QUEUED_IDS: beyond, the oldest is dropped.
- * An RPC has at most the bytes asked for, unless a single message is longer.
+ * An RPC has at most the bytes asked for, unless a single message is longer. Of parts at most GOSSIP_MAX_QUEUED_PARTS and
+ * GOSSIP_MAX_QUEUED_PARTS_BYTES wait: what comes then is refused, and who sends them told so, for they are not kept to be asked for.
  */
 
-import { GOSSIP_MAX_LIST, GOSSIP_MAX_QUEUED, GOSSIP_MAX_QUEUED_BYTES, GOSSIP_MAX_QUEUED_IDS } from '../../limits.ts'
+import {
+  GOSSIP_MAX_LIST,
+  GOSSIP_MAX_QUEUED,
+  GOSSIP_MAX_QUEUED_BYTES,
+  GOSSIP_MAX_QUEUED_IDS,
+  GOSSIP_MAX_QUEUED_PARTS,
+  GOSSIP_MAX_QUEUED_PARTS_BYTES,
+} from '../../limits.ts'
 import type { Message } from './message.ts'
-import type { Control, Extensions, Have, Prune, Rpc, Subscription } from './rpc.ts'
+import type { Control, Extensions, Have, PartialRole, Parts, Prune, Rpc, Subscription } from './rpc.ts'
 import { none } from './rpc.ts'
-import { graftLength, idLength, messageLength, pruneLength, subscriptionLength } from './rpc-writer.ts'
+import { graftLength, idLength, messageLength, partsLength, pruneLength, subscriptionLength } from './rpc-writer.ts'
 
 /** A tag and a length. */
 const HEAD = 6
@@ -23,7 +31,7 @@ export class Outbox {
   test = false
   /** Messages and lists of ids that were dropped because the peer was slow. */
   dropped = 0
-  #subscriptions: Map<string, boolean> | undefined
+  #subscriptions: Map<string, Subscription> | undefined
   #grafts: Set<string> | undefined
   #prunes: Map<string, Prune> | undefined
   #idontwant: string[] = none as unknown as string[]
@@ -33,6 +41,10 @@ export class Outbox {
   #messages: Message[] = none as unknown as Message[]
   #head = 0
   #bytes = 0
+  #parts: Parts[] | undefined
+  #partsBytes = 0
+  /** The last RPC carried parts: the next one is for what else waits. */
+  #carried = false
   /** The ids of messages that wait, from the first question for one until none waits. */
   #waiting: Set<string> | undefined
 
@@ -45,6 +57,7 @@ export class Outbox {
       this.#grafts === undefined &&
       this.#prunes === undefined &&
       this.#subscriptions === undefined &&
+      this.#parts === undefined &&
       this.extensions === undefined &&
       !this.test
     )
@@ -65,9 +78,9 @@ export class Outbox {
     return this.#waiting.has(id)
   }
 
-  subscription(topic: string, subscribe: boolean): void {
+  subscription(topic: string, subscribe: boolean, partial?: PartialRole): void {
     this.#subscriptions ??= new Map()
-    this.#subscriptions.set(topic, subscribe)
+    this.#subscriptions.set(topic, partial === undefined ? { topic, subscribe } : { topic, subscribe, partial })
   }
 
   graft(topic: string): void {
@@ -91,6 +104,20 @@ export class Outbox {
       this.dropped += 1
       this.#next()
     }
+  }
+
+  /** Whether there is room for them. */
+  sendParts(parts: Parts): boolean {
+    const length = partsLength(parts)
+    const waiting = this.#parts?.length ?? 0
+    if (waiting >= GOSSIP_MAX_QUEUED_PARTS || this.#partsBytes + length > GOSSIP_MAX_QUEUED_PARTS_BYTES) {
+      this.dropped += 1
+      return false
+    }
+    if (this.#parts === undefined) this.#parts = [parts]
+    else this.#parts.push(parts)
+    this.#partsBytes += length
+    return true
   }
 
   /** `ids` may be shared, and is not changed. */
@@ -138,21 +165,25 @@ export class Outbox {
       this.#head = 0
       this.#bytes = 0
       this.#waiting = undefined
-      return { subscriptions: none, publish, control: undefined, test: false }
+      return { subscriptions: none, publish, control: undefined, parts: undefined, test: false }
     }
     let room = max - 2 * HEAD
     const control: Control | undefined = this.#takeControl(room, maxDontWant, (left) => {
       room = left
     })
     const subscriptions: Subscription[] = []
-    for (const [topic, subscribe] of this.#subscriptions ?? none) {
-      const subscription = { topic, subscribe }
+    for (const subscription of this.#subscriptions?.values() ?? none) {
       room -= subscriptionLength(subscription)
       if (room < 0 && (subscriptions.length > 0 || control !== undefined)) break
       subscriptions.push(subscription)
-      this.#subscriptions?.delete(topic)
+      this.#subscriptions?.delete(subscription.topic)
     }
     if (this.#subscriptions?.size === 0) this.#subscriptions = undefined
+    const some = control !== undefined || subscriptions.length > 0
+    // Where messages wait, too, each second RPC is for them: neither keeps the other waiting for long.
+    let parts = this.#carried && this.queued > 0 ? undefined : this.#takeParts(room, some)
+    this.#carried = parts !== undefined
+    if (parts !== undefined) room -= partsLength(parts)
     const publish: Message[] = []
     while (this.queued > 0) {
       const message = this.#messages[this.#head] as Message
@@ -162,16 +193,33 @@ export class Outbox {
       }
       if (publish.length >= most) break
       room -= messageLength(message)
-      if (room < 0 && (publish.length > 0 || subscriptions.length > 0 || control !== undefined)) break
+      if (room < 0 && (publish.length > 0 || some || parts !== undefined)) break
       publish.push(message)
       this.#next()
+    }
+    // None was left, or none may go now.
+    if (publish.length === 0 && parts === undefined) {
+      parts = this.#takeParts(room, some)
+      if (parts !== undefined) room -= partsLength(parts)
     }
     const ihave = this.#takeHaves(room)
     const { test } = this
     this.test = false
-    if (ihave.length > 0) return { subscriptions, publish, control: { ...(control ?? noControl), ihave }, test }
-    if (control === undefined && subscriptions.length === 0 && publish.length === 0 && !test) return undefined
-    return { subscriptions, publish, control, test }
+    if (ihave.length > 0) return { subscriptions, publish, control: { ...(control ?? noControl), ihave }, parts, test }
+    if (control === undefined && subscriptions.length === 0 && publish.length === 0 && parts === undefined && !test) return undefined
+    return { subscriptions, publish, control, parts, test }
+  }
+
+  /** Those of one message: an RPC has room for no more. */
+  #takeParts(room: number, some: boolean): Parts | undefined {
+    const first = this.#parts?.[0]
+    if (first === undefined) return undefined
+    const length = partsLength(first)
+    if (length > room && some) return undefined
+    this.#partsBytes -= length
+    this.#parts?.shift()
+    if (this.#parts?.length === 0) this.#parts = undefined
+    return first
   }
 
   get #onlyMessages(): boolean {
@@ -182,6 +230,7 @@ export class Outbox {
       this.#idontwant.length === 0 &&
       this.#iwant.length === 0 &&
       this.#haves.length === 0 &&
+      this.#parts === undefined &&
       this.extensions === undefined &&
       !this.test
     )

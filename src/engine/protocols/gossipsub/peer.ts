@@ -48,9 +48,11 @@ export class Peer {
   stalled = false
   /** Up to this heartbeat it is told of what it was sent, though it is in the mesh: it may have dropped some. */
   hurriedUntil = 0
-  /** An RPC of it was read, and what its extensions are. */
+  /** An RPC of its stream was read, and what its extensions are. */
   heard = false
   testExtension = false
+  /** It knows partial messages. */
+  partial = false
 
   constructor(id: PeerId, protocol: PubsubProtocol, outbound: boolean, direct: boolean, score: PeerScore) {
     this.id = id

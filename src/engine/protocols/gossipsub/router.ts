@@ -9,7 +9,7 @@
  *   time, at `deadline` ─┘
  *
  * The parts, one idea each: heartbeat, mesh, gossip, fanout, publishing, forwarding, validation, subscriptions, dont-want, px, back-off,
- * extensions; what they keep: seen, message-cache, deliveries, promises, score, outbox. A remote's fault is no exception here: it is counted (score.ts), and
+ * extensions, partial; what they keep: seen, message-cache, deliveries, promises, groups, score, outbox. A remote's fault is no exception here: it is counted (score.ts), and
  * at the worst the peer is no longer listened to.
  *
  * Bounds: each part's own; limits.ts §gossipsub has them all.
@@ -29,9 +29,10 @@ import { dropFromMesh, joinMesh, leaveMesh, onGraft, onPrune, welcome } from './
 import type { MessageId } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
 import { checkParams, defaultParams, type Params } from './params.ts'
+import { onParts, type PartsOut, publishParts, setRole } from './partial.ts'
 import { Peer, type PubsubProtocol } from './peer.ts'
 import { Publishing } from './publishing.ts'
-import type { Rpc } from './rpc.ts'
+import type { PartialRole, Rpc } from './rpc.ts'
 import { checkScoreParams, defaultScoreParams, type ScoreParams } from './score-params.ts'
 import type { Signing } from './signing.ts'
 import { type RouterOutput, State } from './state.ts'
@@ -70,6 +71,9 @@ export type RouterInput =
   | { readonly t: 'disconnect'; readonly peer: PeerId }
   /** Our stream to the peer broke, and another took its place: what was on its way may be lost. */
   | { readonly t: 'reopened'; readonly peer: PeerId }
+  /** Our stream to the peer moved to a better connection; and a stream of the peer is read that it has not talked on before. */
+  | { readonly t: 'moved'; readonly peer: PeerId }
+  | { readonly t: 'anew'; readonly peer: PeerId }
   | { readonly t: 'rpc'; readonly peer: PeerId; readonly rpc: Rpc }
   /** The peer was sent many messages at once, and its kind drops what it can't check as they come. */
   | { readonly t: 'hurried'; readonly peer: PeerId }
@@ -202,6 +206,18 @@ export class Router {
         return this.#disconnect(input.peer, now)
       case 'reopened':
         return this.#reopened(input.peer)
+      case 'moved': {
+        const peer = state.peers.get(input.peer)
+        if (peer === undefined) return
+        sayExtensions(state, peer)
+        if (peer.outbox !== undefined) state.ready(peer)
+        return
+      }
+      case 'anew': {
+        const peer = state.peers.get(input.peer)
+        if (peer !== undefined) peer.heard = false
+        return
+      }
       case 'hurried': {
         const peer = state.peers.get(input.peer)
         if (peer !== undefined) peer.hurriedUntil = state.ticks + state.params.historyGossip
@@ -246,21 +262,23 @@ export class Router {
     return rpc
   }
 
-  /** Throws ERR_INVALID_ARGUMENT. Whether we were not in it before. */
-  join(name: string, now: number): boolean {
+  /** Throws ERR_INVALID_ARGUMENT. Whether we were not in it before; `partial` may be another one then. */
+  join(name: string, now: number, partial?: PartialRole): boolean {
     const state = this.#state
     checkTopic(name)
     const topic = state.topic(name)
-    if (topic.mesh !== undefined) return false
-    if (state.joined.size >= GOSSIP_MAX_JOINED)
+    const joined = topic.mesh !== undefined
+    if (joined && topic.partial === partial) return false
+    if (!joined && state.joined.size >= GOSSIP_MAX_JOINED)
       throw new TabmeshError('ERR_INVALID_ARGUMENT', `${GOSSIP_MAX_JOINED} topics are joined already`)
     state.joined.add(topic)
+    topic.partial = partial
     for (const peer of state.peers.values()) {
-      peer.out.subscription(name, true)
+      peer.out.subscription(name, true, partial)
       state.ready(peer)
     }
-    joinMesh(state, topic, now)
-    return true
+    if (!joined) joinMesh(state, topic, now)
+    return !joined
   }
 
   /**
@@ -272,13 +290,22 @@ export class Router {
     return this.#publishing.publish(name, data, now)
   }
 
+  /**
+   * Sends parts of a message to `to`, or to who takes part in them in the topic's mesh, and remembers the metadata for gossip. To how many peers they
+   * go: none that is too slow for those before. Throws ERR_INVALID_ARGUMENT.
+   */
+  publishParts(name: string, parts: PartsOut, to?: readonly PeerId[]): number {
+    checkTopic(name)
+    return publishParts(this.#state, name, parts, to)
+  }
+
   #connect({ peer: id, protocol, outbound, ips }: Extract<RouterInput, { t: 'connect' }>, now: number): void {
     const state = this.#state
     if (state.peers.has(id)) this.#disconnect(id, now)
     const peer = new Peer(id, protocol, outbound, state.direct.has(id), state.scores.connect(id, ips))
     state.peers.set(id, peer)
     sayExtensions(state, peer)
-    for (const { name } of state.joined) peer.out.subscription(name, true)
+    for (const { name, partial } of state.joined) peer.out.subscription(name, true, partial)
     if (peer.outbox !== undefined) state.ready(peer)
   }
 
@@ -287,8 +314,8 @@ export class Router {
     const peer = state.peers.get(id)
     if (peer === undefined) return
     sayExtensions(state, peer)
-    for (const { name, mesh } of state.joined) {
-      peer.out.subscription(name, true)
+    for (const { name, mesh, partial } of state.joined) {
+      peer.out.subscription(name, true, partial)
       if (mesh?.has(peer)) peer.out.graft(name)
     }
     if (peer.outbox !== undefined) state.ready(peer)
@@ -306,6 +333,7 @@ export class Router {
       topic.fanout?.delete(peer)
       unsubscribed(state, peer, topic)
     }
+    for (const { groups } of state.joined) groups?.forgetPeer(peer)
     peer.outbox = undefined
   }
 
@@ -318,6 +346,8 @@ export class Router {
       state.ready(peer)
     }
     leaveMesh(state, topic, now)
+    topic.partial = undefined
+    topic.groups = undefined
     state.joined.delete(topic)
     state.forget(topic)
   }
@@ -337,11 +367,13 @@ export class Router {
     const state = this.#state
     const peer = state.peers.get(id)
     if (peer === undefined) return
-    for (const { topic: name, subscribe } of rpc.subscriptions) {
+    onExtensions(state, peer, rpc)
+    for (const { topic: name, subscribe, partial } of rpc.subscriptions) {
       const topic = subscribe ? state.topic(name) : state.topics.get(name)
       if (topic === undefined) continue
       if (subscribe) {
         if (!topic.peers.has(peer) && subscribed(state, peer, topic)) welcome(state, topic, peer, now)
+        setRole(topic, peer, partial)
       } else {
         dropFromMesh(state, topic, peer)
         unsubscribed(state, peer, topic)
@@ -350,8 +382,8 @@ export class Router {
     }
     if (!peer.direct && state.score(peer) < state.thresholds.graylist) return
     if (rpc.publish.length > 0) this.#validation.received(peer, rpc.publish, now)
-    onExtensions(state, peer, rpc)
-    const { control } = rpc
+    const { control, parts } = rpc
+    if (parts !== undefined) onParts(state, peer, parts)
     if (control === undefined) return
     onHave(state, peer, control.ihave, now)
     onWant(state, peer, control.iwant)

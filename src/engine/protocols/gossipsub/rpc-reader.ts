@@ -9,7 +9,7 @@ import { GOSSIP_MAX_ID, GOSSIP_MAX_LIST, GOSSIP_MAX_OFFERED, GOSSIP_MAX_RECORD }
 import type { Authors } from './authors.ts'
 import type { Message, MessageId } from './message.ts'
 import { readMessage } from './message.ts'
-import type { Control, Extensions, Have, Offered, Prune, Rpc, Subscription } from './rpc.ts'
+import type { Control, Extensions, Have, Offered, PartialRole, Parts, Prune, Rpc, Subscription } from './rpc.ts'
 import { none } from './rpc.ts'
 import { latin1, type TopicNames } from './text.ts'
 import { WireReader } from './wire-reader.ts'
@@ -37,6 +37,7 @@ export class RpcReader {
     const publish: Message[] = []
     let subscriptions: Subscription[] | undefined
     let control: Mutable<Control> | undefined
+    let parts: Parts | undefined
     let test = false
     let seen = 0
     while (reader.at < reader.end) {
@@ -55,23 +56,47 @@ export class RpcReader {
       } else if (tag === 0x1a) {
         control ??= { ihave: [], iwant: [], graft: [], prune: [], idontwant: [], extensions: undefined }
         this.#control(reader, reader.length(), control)
+      } else if (tag === 0x52) {
+        parts = this.#parts(reader, reader.length())
       } else {
         if (tag === TEST_EXTENSION * 8 + 2) test = true
         reader.skip(tag)
       }
     }
-    return { subscriptions: subscriptions ?? none, publish, control, test }
+    return { subscriptions: subscriptions ?? none, publish, control, parts, test }
   }
 
   #subscription(reader: WireReader, end: number): Subscription | undefined {
     let subscribe = false
     let topic: string | undefined
+    let requests = false
+    let supports = false
     within(reader, end, (tag) => {
       if (tag === 0x08) subscribe = reader.varint() !== 0
       else if (tag === 0x12) topic = this.#topic(reader)
+      else if (tag === 0x18) requests = reader.varint() !== 0
+      else if (tag === 0x20) supports = reader.varint() !== 0
       else reader.skip(tag)
     })
-    return topic === undefined ? undefined : { subscribe, topic }
+    if (topic === undefined) return undefined
+    const partial: PartialRole | undefined = requests ? 'request' : supports ? 'support' : undefined
+    return subscribe && partial !== undefined ? { subscribe, topic, partial } : { subscribe, topic }
+  }
+
+  /** Undefined where its topic can't be read. */
+  #parts(reader: WireReader, end: number): Parts | undefined {
+    let topic: string | undefined
+    let group: Uint8Array | undefined
+    let message: Uint8Array | undefined
+    let metadata: Uint8Array | undefined
+    within(reader, end, (tag) => {
+      if (tag === 0x0a) topic = this.#topic(reader)
+      else if (tag === 0x12) group = bytesOf(reader)
+      else if (tag === 0x1a) message = bytesOf(reader)
+      else if (tag === 0x22) metadata = bytesOf(reader)
+      else reader.skip(tag)
+    })
+    return topic === undefined ? undefined : { topic, group: group ?? noBytes, message, metadata }
   }
 
   #control(reader: WireReader, end: number, control: Mutable<Control>): void {
@@ -168,6 +193,16 @@ const within = (reader: WireReader, end: number, field: (tag: number) => void): 
   reader.end = outer
 }
 
+const noBytes = new Uint8Array(0)
+
+/** A part of the frame. */
+const bytesOf = (reader: WireReader): Uint8Array => {
+  const end = reader.length()
+  const bytes = reader.bytes.subarray(reader.at, end)
+  reader.at = end
+  return bytes
+}
+
 const addTo = <T>(list: T[], item: T | undefined): void => {
   if (item !== undefined && list.length < GOSSIP_MAX_LIST) list.push(item)
 }
@@ -177,11 +212,9 @@ const offeredOf = (reader: WireReader, end: number): Offered | undefined => {
   let record: Uint8Array | undefined
   within(reader, end, (tag) => {
     if (tag !== 0x0a && tag !== 0x12) return reader.skip(tag)
-    const to = reader.length()
-    const bytes = reader.bytes.subarray(reader.at, to)
+    const bytes = bytesOf(reader)
     if (tag === 0x0a) peer = bytes
     else record = bytes
-    reader.at = to
   })
   if (peer === undefined || (record !== undefined && record.length > GOSSIP_MAX_RECORD)) return undefined
   return { peer, record }
@@ -189,10 +222,12 @@ const offeredOf = (reader: WireReader, end: number): Offered | undefined => {
 
 /** gossipsub-v1.3.md: unknown ones are ignored. */
 const extensionsOf = (reader: WireReader, end: number): Extensions => {
+  let partial = false
   let test = false
   within(reader, end, (tag) => {
-    if (tag === TEST_EXTENSION * 8) test = reader.varint() !== 0
+    if (tag === 0x50) partial = reader.varint() !== 0
+    else if (tag === TEST_EXTENSION * 8) test = reader.varint() !== 0
     else reader.skip(tag)
   })
-  return { test }
+  return { partial, test }
 }

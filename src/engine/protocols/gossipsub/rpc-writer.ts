@@ -5,7 +5,7 @@
 import { utf8Length, writeUtf8 } from '../../codec/bytes.ts'
 import { varintLength, writeVarint } from '../../codec/varint.ts'
 import type { Message } from './message.ts'
-import type { Control, Have, Offered, Prune, Rpc, Subscription } from './rpc.ts'
+import type { Control, Extensions, Have, Offered, Parts, Prune, Rpc, Subscription } from './rpc.ts'
 import { writeLatin1 } from './text.ts'
 
 const TEST_EXTENSION = 6492434
@@ -14,7 +14,15 @@ const TEST_EXTENSION = 6492434
 const field = (length: number): number => 1 + varintLength(length) + length
 
 export const messageLength = (message: Message): number => field(message.raw.length)
-export const subscriptionLength = ({ topic }: Subscription): number => field(2 + field(utf8Length(topic)))
+const subscriptionBody = ({ topic, partial }: Subscription): number =>
+  2 + field(utf8Length(topic)) + (partial === undefined ? 0 : partial === 'request' ? 4 : 2)
+export const subscriptionLength = (subscription: Subscription): number => field(subscriptionBody(subscription))
+const partsBody = ({ topic, group, message, metadata }: Parts): number =>
+  field(utf8Length(topic)) +
+  field(group.length) +
+  (message === undefined ? 0 : field(message.length)) +
+  (metadata === undefined ? 0 : field(metadata.length))
+export const partsLength = (parts: Parts): number => field(partsBody(parts))
 export const idLength = (id: string): number => field(id.length)
 export const graftLength = (topic: string): number => field(field(utf8Length(topic)))
 export const pruneLength = (prune: Prune): number => field(pruneBody(prune))
@@ -31,7 +39,7 @@ const idsBody = (ids: readonly string[]): number => {
   return length
 }
 const haveBody = ({ topic, ids }: Have): number => field(utf8Length(topic)) + idsBody(ids)
-const extensionsBody = (test: boolean): number => (test ? varintLength(TEST_EXTENSION * 8) + 1 : 0)
+const extensionsBody = ({ partial, test }: Extensions): number => (partial ? 2 : 0) + (test ? varintLength(TEST_EXTENSION * 8) + 1 : 0)
 
 const controlBody = ({ ihave, iwant, graft, prune, idontwant, extensions }: Control): number => {
   let length = 0
@@ -40,16 +48,17 @@ const controlBody = ({ ihave, iwant, graft, prune, idontwant, extensions }: Cont
   for (const topic of graft) length += graftLength(topic)
   for (const each of prune) length += pruneLength(each)
   if (idontwant.length > 0) length += field(idsBody(idontwant))
-  if (extensions !== undefined) length += field(extensionsBody(extensions.test))
+  if (extensions !== undefined) length += field(extensionsBody(extensions))
   return length
 }
 
 /** Bytes of the RPC, without its length in front. */
-export const rpcLength = ({ subscriptions, publish, control, test }: Rpc): number => {
+export const rpcLength = ({ subscriptions, publish, control, parts, test }: Rpc): number => {
   let length = 0
   for (const subscription of subscriptions) length += subscriptionLength(subscription)
   for (const message of publish) length += messageLength(message)
   if (control !== undefined) length += field(controlBody(control))
+  if (parts !== undefined) length += partsLength(parts)
   if (test) length += varintLength(TEST_EXTENSION * 8) + 1
   return length
 }
@@ -95,15 +104,26 @@ export const frameRpc = (rpc: Rpc): Uint8Array => {
   const length = rpcLength(rpc)
   const out = new Out(varintLength(length) + length)
   out.varint(length)
-  for (const { subscribe, topic } of rpc.subscriptions) {
-    out.head(0x0a, 2 + field(utf8Length(topic)))
+  for (const subscription of rpc.subscriptions) {
+    const { subscribe, topic, partial } = subscription
+    out.head(0x0a, subscriptionBody(subscription))
     out.head(0x08, subscribe ? 1 : 0)
     out.text(0x12, topic)
+    if (partial === 'request') out.head(0x18, 1)
+    if (partial !== undefined) out.head(0x20, 1)
   }
   for (const message of rpc.publish) out.bytesField(0x12, message.raw)
   if (rpc.control !== undefined) {
     out.head(0x1a, controlBody(rpc.control))
     writeControl(rpc.control, out)
+  }
+  if (rpc.parts !== undefined) {
+    const { topic, group, message, metadata } = rpc.parts
+    out.head(0x52, partsBody(rpc.parts))
+    out.text(0x0a, topic)
+    out.bytesField(0x12, group)
+    if (message !== undefined) out.bytesField(0x1a, message)
+    if (metadata !== undefined) out.bytesField(0x22, metadata)
   }
   if (rpc.test) {
     out.varint(TEST_EXTENSION * 8 + 2)
@@ -141,7 +161,8 @@ const writeControl = ({ ihave, iwant, graft, prune, idontwant, extensions }: Con
     out.ids(0x0a, idontwant)
   }
   if (extensions !== undefined) {
-    out.head(0x32, extensionsBody(extensions.test))
+    out.head(0x32, extensionsBody(extensions))
+    if (extensions.partial) out.head(0x50, 1)
     if (extensions.test) {
       out.varint(TEST_EXTENSION * 8)
       out.varint(1)

@@ -20,6 +20,8 @@ const read = (body: Uint8Array): Rpc => reader().read(body)
 const unframe = (framed: Uint8Array): Uint8Array => framed.subarray(framed.length < 128 ? 1 : framed.length < 16_386 ? 2 : 3)
 const there = (some: Parameters<typeof rpcOf>[0]): Rpc => read(unframe(frameRpc(rpcOf(some))))
 
+const parts = { topic: 'a', group: Uint8Array.of(7), message: Uint8Array.of(1, 2), metadata: Uint8Array.of(0xff) }
+
 describe('an RPC on the wire', () => {
   // By hand from the protobuf of go-libp2p-pubsub pb/rpc.proto; go's and js's encoders write fields in this order too.
   const golden: [string, Parameters<typeof rpcOf>[0], string][] = [
@@ -35,11 +37,34 @@ describe('an RPC on the wire', () => {
       '12 1a10 220e 0a01 61 1207 0a01 07 1202 0809 183c',
     ],
     ['IDONTWANT', { idontwant: ['\x05'] }, '07 1a05 2a03 0a01 05'],
-    ['no extensions', { extensions: { test: false } }, '04 1a02 3200'],
-    ['the test extension', { extensions: { test: true } }, '09 1a07 3205 9091e218 01'],
+    ['no extensions', { extensions: { partial: false, test: false } }, '04 1a02 3200'],
+    ['the test extension', { extensions: { partial: false, test: true } }, '09 1a07 3205 9091e218 01'],
     ['the message of the test extension', { test: true }, '05 9291e218 00'],
   ]
-  for (const [name, some, text] of golden) {
+  // By proto.Marshal with go-libp2p-pubsub v0.17.0 pb/rpc.pb.go; that of `support` also has `requestsPartial: false`, which is left out here.
+  const fromGo: typeof golden = [
+    ['the extension of partial messages', { extensions: { partial: true, test: false } }, '06 1a04 3202 5001'],
+    ['both extensions', { extensions: { partial: true, test: true } }, '0b 1a09 3207 5001 9091e218 01'],
+    ['who requests parts', { subscriptions: [{ subscribe: true, topic: 'a', partial: 'request' }] }, '0b 0a09 0801 1201 61 1801 2001'],
+    ['who supports parts', { subscriptions: [{ subscribe: true, topic: 'a', partial: 'support' }] }, '09 0a07 0801 1201 61 2001'],
+    ['parts and metadata', { parts }, '0f 520d 0a01 61 1201 07 1a02 0102 2201 ff'],
+    ['metadata', { parts: { ...parts, message: undefined } }, '0b 5209 0a01 61 1201 07 2201 ff'],
+    [
+      'parts that are empty, of a group that is',
+      { parts: { topic: 'a', group: new Uint8Array(0), message: new Uint8Array(0), metadata: undefined } },
+      '09 5207 0a01 61 1200 1a00',
+    ],
+    [
+      'all of it',
+      {
+        subscriptions: [{ subscribe: true, topic: 'a', partial: 'request' }],
+        extensions: { partial: true, test: false },
+        parts: { ...parts, message: undefined },
+      },
+      '1c 0a09 0801 1201 61 1801 2001 1a04 3202 5001 5209 0a01 61 1201 07 2201 ff',
+    ],
+  ]
+  for (const [name, some, text] of [...golden, ...fromGo]) {
     it(`writes and reads ${name}`, () => {
       const rpc = rpcOf(some)
       expect(hex(frameRpc(rpc))).toBe(hex(unhex(text)))
@@ -58,12 +83,26 @@ describe('an RPC on the wire', () => {
   })
 
   it('reads what other encoders write: lists in pieces, fields we do not know, in any order', () => {
-    const text = '1a05 1203 0a01 01   5203 aabbcc   1a05 1203 0a01 02   0a09 1201 61 0801 1801 2001   1a02 3200'
+    const text = '1a05 1203 0a01 01   5a03 aabbcc   1a05 1203 0a01 02   0a09 1201 61 0801 2801 3001   1a02 3200'
     const rpc = read(unhex(text))
     expect(rpc.control?.iwant).toEqual(['\x01', '\x02'])
     expect(rpc.subscriptions).toEqual([{ subscribe: true, topic: 'a' }])
-    // gossipsub-v1.3.md: partial messages (field 10) are an extension like any other.
-    expect(read(unhex('1a04 3202 5001')).control?.extensions).toEqual({ test: false })
+    // gossipsub-v1.3.md: unknown extensions are ignored.
+    expect(read(unhex('1a04 3202 5801')).control?.extensions).toEqual({ partial: false, test: false })
+  })
+
+  it('reads go’s subscriptions, which name the fields of partial messages always', () => {
+    const read1 = (text: string) => read(unhex(text)).subscriptions
+    expect(read1('0a09 0801 1201 61 1800 2001')).toEqual([{ subscribe: true, topic: 'a', partial: 'support' }])
+    expect(read1('0a09 0801 1201 61 1800 2000')).toEqual([{ subscribe: true, topic: 'a' }])
+    // partial-messages.md: who requests supports, whether it says so or not; and who leaves has nothing to say.
+    expect(read1('0a09 0801 1201 61 1801 2000')).toEqual([{ subscribe: true, topic: 'a', partial: 'request' }])
+    expect(read1('0a09 0800 1201 61 1801 2001')).toEqual([{ subscribe: false, topic: 'a' }])
+  })
+
+  it('leaves out parts of no topic, or of one that can not be read', () => {
+    expect(read(unhex('5203 1201 07')).parts).toBeUndefined()
+    expect(read(unhex('5206 0a01 ff 1201 07')).parts).toBeUndefined()
   })
 
   it('leaves out what can not be read, and reads on', () => {
@@ -160,6 +199,7 @@ describe('hostile bytes', () => {
     'field number 0': '0201 00',
     'a group': '13',
     'a varint where bytes belong': '1202 1001',
+    'parts that are cut short': '5203 0a05 61',
     'a list that ends inside another': '1a03 1205 0a01 01',
   })) {
     it(`refuses ${what}`, () => expect(codeOf(() => read(unhex(text)))).toBe('ERR_DECODE'))
@@ -176,7 +216,8 @@ describe('hostile bytes', () => {
           graft: ['news'],
           prune: [{ topic: 'news', peers: [{ peer: Uint8Array.of(1), record: undefined }], backoff: 5 }],
           idontwant: ['four'],
-          extensions: { test: true },
+          extensions: { partial: true, test: true },
+          parts,
         }),
       ),
     )

@@ -25,8 +25,10 @@ import type { Message, MessageId } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
 import { Offers } from './offers.ts'
 import type { Params } from './params.ts'
+import type { PartsOut } from './partial.ts'
 import { PUBSUB_PROTOCOLS } from './peer.ts'
 import { Router, type RouterInput } from './router.ts'
+import type { PartialRole, Parts } from './rpc.ts'
 import { RpcReader } from './rpc-reader.ts'
 import type { ScoreParams } from './score-params.ts'
 import { strictNoSign, strictSign } from './signing.ts'
@@ -51,9 +53,11 @@ export interface GossipsubOptions {
   readonly overLimited?: (relay: PeerId) => boolean
   /** A message of another peer, once. Its bytes are shared with what is passed on: copy them before they are changed or transferred. */
   onMessage(message: Message, from: PeerId): void
+  /** Parts of a message, and whether who sent them asks for parts itself. Their bytes are shared with those of other messages. */
+  onParts?(parts: Parts, from: PeerId, requests: boolean): void
   /** A peer has come into a topic, or left it or us. */
   onSubscription?(peer: PeerId, topic: string, subscribed: boolean): void
-  /** Whether what `onMessage` is told can be taken; always if absent. While it is not, no more is read, until `resume`. */
+  /** Whether what `onMessage` and `onParts` are told can be taken; always if absent. While it is not, no more is read, until `resume`. */
   takes?(): boolean
 }
 
@@ -61,14 +65,19 @@ export interface GossipsubOptions {
 export type Published = (id: string, peers: number | undefined) => void
 
 export interface GossipsubService extends Service {
-  /** Throws ERR_INVALID_ARGUMENT. Whether we were not in it before. */
-  join(topic: string): boolean
+  /** Throws ERR_INVALID_ARGUMENT. Whether we were not in it before; if we were, `partial` counts from now on. */
+  join(topic: string, partial?: PartialRole): boolean
   leave(topic: string): void
   /**
    * Throws ERR_INVALID_ARGUMENT. The message id; undefined where the very same was published before. `done` hears of any other once it is
    * signed and on its way, which may be at once.
    */
   publish(topic: string, data: Uint8Array, done?: Published): string | undefined
+  /**
+   * Sends parts of a message to `to`, or to who takes part in them in the mesh: to how many. The bytes are kept until they are written. Throws
+   * ERR_INVALID_ARGUMENT.
+   */
+  publishParts(topic: string, parts: PartsOut, to?: readonly PeerId[]): number
   /** Undefined takes every message that keeps the rules. */
   validate(topic: string, validator: Validator | undefined): void
   /** Messages of ours that wait to be signed or written, at the slowest peer: publish no more while they are many. */
@@ -145,6 +154,8 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       }
       case 'message':
         return options.onMessage(output.message, output.from)
+      case 'parts':
+        return options.onParts?.(output.parts, output.from, output.requests)
       case 'subscription':
         return options.onSubscription?.(output.peer, output.topic, output.subscribed)
       case 'published': {
@@ -250,8 +261,8 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       for (const [id, done] of published) done(id, undefined)
       published.clear()
     },
-    join(topic) {
-      const joined = started().join(topic, net.host.now())
+    join(topic, partial) {
+      const joined = started().join(topic, net.host.now(), partial)
       drain()
       return joined
     },
@@ -264,6 +275,11 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       if (id !== undefined && done !== undefined) published.set(id, done)
       drain()
       return id
+    },
+    publishParts(topic, parts, to) {
+      const count = started().publishParts(topic, parts, to)
+      drain()
+      return count
     },
     validate(topic, validator) {
       started()

@@ -13,6 +13,7 @@ import { MessageCache } from './message-cache.ts'
 import type { Params } from './params.ts'
 import type { Peer } from './peer.ts'
 import { Promises } from './promises.ts'
+import type { Parts } from './rpc.ts'
 import { type PeerScore, Scores } from './score.ts'
 import type { ScoreParams, Thresholds } from './score-params.ts'
 import { Seen } from './seen.ts'
@@ -31,6 +32,8 @@ export type RouterOutput =
   | { readonly t: 'validate'; readonly message: Message; readonly from: PeerId }
   /** A message for us, heard for the first time; `from` is who passed it on. */
   | { readonly t: 'message'; readonly message: Message; readonly from: PeerId }
+  /** Parts of a message, in a topic where we take part in them. */
+  | { readonly t: 'parts'; readonly parts: Parts; readonly from: PeerId; readonly requests: boolean }
   /** A message of ours is on its way, to so many peers; undefined where it could not be signed and is given up. */
   | { readonly t: 'published'; readonly id: string; readonly peers: number | undefined }
   /** Somebody to be connected to: a direct peer, or one that another offers. The record is unchecked. */
@@ -47,6 +50,9 @@ export interface Counts {
   duplicates: number
   invalid: number
   ignored: number
+  /** Parts of messages that others sent us: told to the application; against the rules or over a bound, and therefore not. */
+  parts: number
+  partsDropped: number
 }
 
 /** What the router is made with, all of it settled. */
@@ -78,7 +84,7 @@ export class State {
   readonly cache: MessageCache
   readonly deliveries: Deliveries
   readonly promises: Promises
-  readonly counts: Counts = { published: 0, delivered: 0, duplicates: 0, invalid: 0, ignored: 0 }
+  readonly counts: Counts = { published: 0, delivered: 0, duplicates: 0, invalid: 0, ignored: 0, parts: 0, partsDropped: 0 }
   ticks = 0
   /** What gossip of this heartbeat is about, once it is asked for. */
   #recent: Map<string, string[]> | undefined

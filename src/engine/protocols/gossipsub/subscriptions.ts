@@ -29,6 +29,8 @@ export const unsubscribed = (state: State, peer: Peer, topic: Topic): void => {
     peer.topics.pop()
   }
   if (!peer.hasMesh) topic.floodsubPeers -= 1
+  topic.requesting?.delete(peer)
+  topic.supporting?.delete(peer)
   state.say({ t: 'subscription', peer: peer.id, topic: topic.name, subscribed: false })
   state.forget(topic)
 }

@@ -7,7 +7,9 @@
  */
 
 import type { PeerId } from '../../codec/peer-id.ts'
+import type { Groups } from './groups.ts'
 import type { Peer } from './peer.ts'
+import type { PartialRole } from './rpc.ts'
 import type { PeerScore, TopicStats } from './score.ts'
 import type { TopicScoreParams } from './score-params.ts'
 
@@ -22,6 +24,12 @@ export class Topic {
   mesh: Set<Peer> | undefined
   fanout: Set<Peer> | undefined
   publishedAt = 0
+  /** What we have to do with parts of its messages, while we are in it. */
+  partial: PartialRole | undefined
+  /** Peers in it that ask for parts, and those that send them: all of the former and maybe others. */
+  requesting: Set<Peer> | undefined
+  supporting: Set<Peer> | undefined
+  groups: Groups | undefined
   /** The application decides on its messages. */
   validated = false
   /** Until when peers may not be grafted. */
@@ -32,6 +40,11 @@ export class Topic {
   constructor(name: string, scoring: TopicScoreParams | undefined) {
     this.name = name
     this.scoring = scoring
+  }
+
+  /** Peers that have its messages in parts from us, and so never whole. */
+  get inParts(): ReadonlySet<Peer> | undefined {
+    return this.partial === undefined ? undefined : this.requesting
   }
 
   get forgettable(): boolean {

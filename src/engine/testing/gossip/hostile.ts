@@ -26,6 +26,7 @@ const control = (some: Partial<Control>): Rpc => ({
   subscriptions: none,
   publish: none,
   control: { ihave: none, iwant: none, graft: none, prune: none, idontwant: none, extensions: undefined, ...some },
+  parts: undefined,
   test: false,
 })
 

@@ -29,6 +29,7 @@ export const rpcOf = (some: Partial<Rpc> & Partial<Control>): Rpc => {
     subscriptions = [],
     publish = [],
     control,
+    parts,
     test = false,
     ihave = [],
     iwant = [],
@@ -38,7 +39,7 @@ export const rpcOf = (some: Partial<Rpc> & Partial<Control>): Rpc => {
     extensions,
   } = some
   const any = ihave.length + iwant.length + graft.length + prune.length + idontwant.length > 0 || extensions !== undefined
-  return { subscriptions, publish, control: any ? { ihave, iwant, graft, prune, idontwant, extensions } : control, test }
+  return { subscriptions, publish, control: any ? { ihave, iwant, graft, prune, idontwant, extensions } : control, parts, test }
 }
 
 export interface MessageOptions {
