@@ -8,6 +8,7 @@
  *   - Messages that come while a channel's `onMessage` is being set may change places: the thread that sets it and the one that receives empty
  *     one queue (Channel::flushPendingMessages; 1 of 3,000 channels with 30 messages each). Frames of our own peers have numbers for
  *     that (wire/webrtc/framing.ts); other peers' first messages, where they are several, can't be put in order again.
+ *   - It uses the id of a channel again while the remote may still hear that the old one closes: channel-ids.ts.
  *   - Nothing bounds such a queue: a remote that sends small messages faster than we take them fills the memory. peer.ts watches.
  *   - What a callback throws ends the process (`terminate called`): `outside` passes it on to where Node hears of it.
  *   - A channel without `onMessage` takes 1,024 messages and then blocks one of the library's threads for good: every channel is given
@@ -60,7 +61,9 @@ export interface NativeConnection {
   localDescription(): { readonly type: string; readonly sdp: string } | null
   remoteFingerprint(): { readonly value: string; readonly algorithm: string }
   addRemoteCandidate(candidate: string, mid: string): void
-  createDataChannel(label: string, options?: { readonly negotiated: true; readonly id: number }): NativeChannel
+  createDataChannel(label: string, options?: { readonly negotiated?: true; readonly id: number }): NativeChannel
+  /** The highest that the remote takes too, once connected. */
+  maxDataChannelId(): number
   onLocalCandidate(heard: (candidate: string, mid: string) => void): void
   onStateChange(heard: (state: string) => void): void
   onIceStateChange(heard: (state: string) => void): void
@@ -71,6 +74,8 @@ export interface NativeConnection {
 export interface NativeChannel {
   close(): void
   getLabel(): string
+  /** Once connected. */
+  getId(): number
   /** False where the message had to be queued. */
   sendMessageBinary(bytes: Uint8Array): boolean
   isOpen(): boolean

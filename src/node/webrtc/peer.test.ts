@@ -22,6 +22,8 @@ class FakeChannel implements NativeChannel {
     setImmediate(() => this.closed())
   }
   getLabel = (): string => this.label
+  /** What the library would have chosen. */
+  getId = (): number => 3
   sendMessageBinary(bytes: Uint8Array): boolean {
     this.sent.push(bytes)
     return true
@@ -65,11 +67,12 @@ class FakeConnection implements NativeConnection {
   addRemoteCandidate(candidate: string, mid: string): void {
     this.candidates.push(`${candidate} ${mid}`)
   }
-  createDataChannel(label: string, options?: { negotiated: true; id: number }): NativeChannel {
+  createDataChannel(label: string, options?: { negotiated?: true; id: number }): NativeChannel {
     const channel = new FakeChannel(options === undefined ? label : `#${options.id}`)
     this.channels.push(channel)
     return channel
   }
+  maxDataChannelId = (): number => 1_023
   onLocalCandidate(heard: (candidate: string, mid: string) => void): void {
     this.candidate = heard
   }
@@ -188,6 +191,34 @@ describe('a peer connection of node-datachannel', () => {
     expect(heard.at(-1)).toBe('connected')
     peer.openChannel().write(Uint8Array.of(1))
     expect(native.channels.at(-1)?.sent).toEqual([Uint8Array.of(1)])
+  })
+
+  it('opens each channel under an id of its own: none is used again while its last channel may still be closing', async () => {
+    const { peer, native } = scene()
+    peer.makeDirectOffer()
+    native.state('connected')
+    native.channels[0]?.opened()
+    for (let i = 0; i < 3; i++) peer.openChannel().end()
+    await turns(3)
+    expect(native.channels.slice(1).map(({ closes }) => closes)).toEqual([1, 1, 1])
+    peer.openChannel()
+    expect(native.channels.slice(1).map(({ label }) => label)).toEqual(['', '#5', '#7', '#9'])
+  })
+
+  it('uses ids again behind the last, and says where none is left', async () => {
+    const { peer, native } = scene()
+    peer.makeDirectOffer()
+    native.state('connected')
+    native.channels[0]?.opened()
+    // 3 to 1021.
+    for (let i = 0; i < 510; i++) peer.openChannel()
+    expect(native.channels.at(-1)?.label).toBe('#1021')
+    const refused: unknown[] = []
+    peer.openChannel().attach({ onData() {}, onEnd() {}, onClose: (fault) => refused.push(fault?.code) })
+    expect(refused).toEqual(['ERR_STREAM_LIMIT'])
+    native.channels.find(({ label }) => label === '#77')?.closed()
+    peer.openChannel()
+    expect(native.channels.at(-1)?.label).toBe('#77')
   })
 
   it('queues what is written on channel 0 until it is open', () => {

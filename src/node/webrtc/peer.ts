@@ -31,6 +31,7 @@ import { type Channel, closedChannel } from '../../engine/wire/channel.ts'
 import { INIT_LABEL, type RtcSink, type RtcState } from '../../engine/wire/webrtc/rtc.ts'
 import { TabmeshError } from '../../errors.ts'
 import { type Binding, type NativeChannel, type NativeConfiguration, type NativeConnection, outside, QUEUE_TURN } from './binding.ts'
+import { ChannelIds } from './channel-ids.ts'
 import type { PeerConfiguration } from './configuration.ts'
 import { type ChannelOwner, DataChannel } from './data-channel.ts'
 
@@ -53,7 +54,7 @@ export interface PeerEvents {
   onFlood(): void
 }
 
-/** The last of the library's ids, which are given out from the first on. */
+/** The last of the library's ids; the channels that carry streams have those below. */
 const GATE_ID = 1_023
 
 /** Turns that closing waits for a queue that does not empty. */
@@ -66,6 +67,9 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   readonly #events: PeerEvents | undefined
   #native: NativeConnection | undefined
   readonly #channels = new Set<DataChannel>()
+  /** Undefined until the first of our channels has told which ids are ours. */
+  #ids: ChannelIds | undefined
+  readonly #idOf = new WeakMap<DataChannel, number>()
   #early: { channel: DataChannel; label: string }[] = []
   #sink: RtcSink | undefined
   #state: RtcState | undefined
@@ -169,13 +173,29 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 
   openChannel(): Channel {
     if (this.#closed || this.#native === undefined) return closedChannel(gone())
+    const id = this.#ids?.take()
+    if (this.#ids !== undefined && id === undefined) return closedChannel(noneLeft())
     try {
-      return this.#keep(this.#native.createDataChannel(''), this.#state === 'connected')
+      return this.#number(this.#native, id)
     } catch (cause) {
-      // All ids are taken (the library has 512 for each side), or SCTP has just gone.
-      const limit = /too many/i.test((cause as Error).message)
-      return closedChannel(limit ? new TabmeshError('ERR_STREAM_LIMIT', 'the peer connection has no data channel left', { cause }) : gone())
+      // SCTP has just gone, or the library has no id left for the first.
+      if (id !== undefined) this.#ids?.free(id)
+      return closedChannel(/too many/i.test((cause as Error).message) ? noneLeft(cause) : gone())
     }
+  }
+
+  /** Opens a channel with that id, or with the one that the library gives it, which tells what the others will be. */
+  #number(native: NativeConnection, id: number | undefined): DataChannel {
+    const up = this.#state === 'connected'
+    const channel = id === undefined ? native.createDataChannel('') : native.createDataChannel('', { id })
+    const kept = this.#keep(channel, up)
+    if (id !== undefined) this.#idOf.set(kept, id)
+    else if (up && channel.getId() >= 0) {
+      const first = channel.getId()
+      this.#ids = new ChannelIds(first, Math.min(native.maxDataChannelId(), GATE_ID - 1))
+      this.#idOf.set(kept, first)
+    }
+    return kept
   }
 
   attach(sink: RtcSink): void {
@@ -215,6 +235,8 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 
   onGone(channel: DataChannel): void {
     this.#channels.delete(channel)
+    const id = this.#idOf.get(channel)
+    if (id !== undefined) this.#ids?.free(id)
   }
 
   // ── inside ──
@@ -372,6 +394,9 @@ export class NativePeer implements RtcPeer, ChannelOwner {
 }
 
 const gone = (): TabmeshError => new TabmeshError('ERR_CONNECTION_CLOSED', 'the peer connection was closed')
+
+const noneLeft = (cause?: unknown): TabmeshError =>
+  new TabmeshError('ERR_STREAM_LIMIT', 'the peer connection has no data channel left', cause === undefined ? {} : { cause })
 
 /** Of `init`, which carries nothing. */
 const deaf = { onData: () => {}, onEnd: () => {}, onClose: () => {} }
