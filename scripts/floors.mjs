@@ -45,7 +45,7 @@ const areas = [
   [/^src\/store\//, { name: 'src/store', floor: 9, never: ['src/engine/testing'], packages: ['idb'] }],
   // The peer itself fronts an engine wherever that runs: Node's createPeer is the page's without the page.
   [
-    /^src\/(peer|peer-stream|peer-store-view|lookups|dht|pubsub|room)\.ts$/,
+    /^src\/(peer|peer-stream|peer-store-view|lookups|dht|pubsub|pubsub-parts|room)\.ts$/,
     { name: 'src/peer.ts', floor: 9, never: ['src/engine/testing', 'src/engine/protocols/*'] },
   ],
   [

@@ -13,7 +13,7 @@ import { asTabmeshError, inflateError, type PlainError, TabmeshError } from './e
 import type { ControlClient } from './port/control.ts'
 import { Lane, type Records } from './port/lane.ts'
 import { LaneReader } from './port/lane-reader.ts'
-import { readParts, writeParts } from './port/pubsub-parts.ts'
+import { writeParts } from './port/pubsub-parts.ts'
 import {
   CHANGE,
   MESSAGE,
@@ -22,11 +22,12 @@ import {
   PUBLISHED,
   type PubsubSettings,
   REFUSED,
-  REQUESTS,
+  SENT,
   VALIDATE,
   VERDICT,
   verdicts,
 } from './port/pubsub-records.ts'
+import { bytesOfParts, readPartialMessage } from './pubsub-parts.ts'
 import type {
   GossipsubOptions,
   MessageIdFunction,
@@ -184,23 +185,34 @@ export class Pubsub extends EventTarget {
    * Resolves with how many peers it is on its way to; one that still has 1,024 of these, or 4 MiB, to take is none of them, and nor is one that does
    * not know partial messages. Rejects with ERR_INVALID_ARGUMENT, also for who is not subscribed so, and with ERR_PUBLISH_QUEUE when 64 MiB wait.
    */
-  async publishPartial(topic: string, parts: MessageParts, { to }: { to?: string[] } = {}): Promise<{ readonly peers: number }> {
-    this.#check(topic)
-    const [group, message, metadata] = [parts.group, parts.message, parts.metadata].map(optionalBytes)
-    if (group === undefined) throw new TabmeshError('ERR_INVALID_ARGUMENT', 'parts are of a `group`')
+  publishPartial(topic: string, parts: MessageParts, options: { to?: string[] } = {}): Promise<Omit<PublishResult, 'id'>> {
+    try {
+      this.#check(topic)
+      return this.#publishParts(topic, parts, options.to)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #publishParts(topic: string, parts: MessageParts, to: string[] | undefined): Promise<Omit<PublishResult, 'id'>> {
+    const bytes = bytesOfParts(topic, parts)
     if (this.#subscriptions.get(topic)?.partial === undefined)
       throw new TabmeshError('ERR_INVALID_ARGUMENT', `'${topic}' is not subscribed to with \`partial\``)
     const lane = this.#lane as Lane
     if (lane.waiting > PUBSUB_MAX_WAITING) throw new TabmeshError('ERR_PUBLISH_QUEUE', `${lane.waiting} bytes wait to be published`)
-    lane.begin(PARTS, group.length + 64)
+    lane.begin(PARTS, 512)
     lane.u32(this.#publications.next)
-    writeParts(lane, { topic, group, message, metadata })
+    writeParts(lane, bytes)
     lane.u32(to === undefined ? 0 : to.length + 1)
     for (const id of to ?? []) lane.text(id)
     const promise = new Promise(keepSettlers)
     this.#publications.add({ promise, resolve: settlers.resolve, reject: settlers.reject, own: undefined })
-    const { peers } = await promise
-    return { peers }
+    return promise
+  }
+
+  /** What a peer sent is no part of the message: counts against it as an invalid message does (gossipsub's P₄). */
+  async rejectPartial({ topic, from }: Pick<PartialMessage, 'topic' | 'from'>): Promise<void> {
+    await this.#owner.control.run('rejectParts', { id: from, topic })
   }
 
   /** What gossipsub makes of its peers and topics. */
@@ -249,6 +261,8 @@ export class Pubsub extends EventTarget {
       void this.#validate(ticket, readMessage(records))
     } else if (kind === PUBLISHED) {
       this.#published(records.u32(), records.u32(), records.bytes())
+    } else if (kind === SENT) {
+      this.#publications.take(records.u32())?.resolve({ peers: records.u32() } as PublishResult)
     } else if (kind === PARTS) {
       this.#tellParts(records)
     } else if (kind === CHANGE) {
@@ -273,12 +287,8 @@ export class Pubsub extends EventTarget {
   }
 
   #tellParts(records: Records): void {
-    const { topic, flags, group, message, metadata } = readParts(records)
-    const from = records.text()
-    if (this.#subscriptions.get(topic)?.partial === undefined) return
-    const requests = (flags & REQUESTS) !== 0
-    const detail: PartialMessage = { topic, from, requests, group, ...(message && { message }), ...(metadata && { metadata }) }
-    this.dispatchEvent(new CustomEvent('partial', { detail }))
+    const detail = readPartialMessage(records)
+    if (this.#subscriptions.get(detail.topic)?.partial !== undefined) this.dispatchEvent(new CustomEvent('partial', { detail }))
   }
 
   #tell(message: PubsubMessage): void {
@@ -320,12 +330,6 @@ export class Pubsub extends EventTarget {
 }
 
 const noop = (): void => {}
-
-const optionalBytes = (value: unknown): Uint8Array | undefined => {
-  if (value === undefined || value instanceof Uint8Array) return value
-  if (typeof value === 'string') return utf8(value)
-  throw new TabmeshError('ERR_INVALID_ARGUMENT', 'parts are Uint8Array or string')
-}
 
 /** Of the promise made last. */
 const settlers: { -readonly [K in 'resolve' | 'reject']: Publication[K] } = { resolve: noop, reject: noop }

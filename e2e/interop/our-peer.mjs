@@ -3,6 +3,7 @@
 
 import { ECHO, FETCH_NOTHING, FETCH_PREFIX, seededBytes, sha256 } from '../peers/js/protocols.mjs'
 import { dhtOf } from './our-dht.mjs'
+import { partsOf } from './our-parts.mjs'
 import { roomsOf } from './our-rooms.mjs'
 
 /** One write. */
@@ -33,6 +34,7 @@ export const startOurPeer = async (createPeer, options) => {
 
   return {
     ...roomsOf(peer),
+    ...partsOf(peer),
     ...dhtOf(peer),
     peerId: peer.id,
     addresses: () => peer.addresses,

@@ -5,7 +5,11 @@ import { READY_TIMEOUT, SLACK, unsupported } from './side.mjs'
 import { within } from './waiting.mjs'
 
 /**
- * @typedef {import('./side.mjs').Side & import('./our-dht.mjs').Dht} OurSide
+ * @typedef {import('../peers/parts-client.mjs').PartsClient} PartsClient
+ * @typedef {Omit<PartsClient, 'putParts'> & {
+ *   putParts: (...args: [...Parameters<PartsClient['putParts']>, options?: { eager?: boolean }]) => Promise<number>,
+ * }} Parts `putParts` tells to how many peers it said something; with `eager` it sends the parts to who has not said what it lacks, too
+ * @typedef {import('./side.mjs').Side & import('./our-dht.mjs').Dht & Parts} OurSide
  * @typedef {import('./side.mjs').Heard} Heard
  * @typedef {Awaited<ReturnType<typeof startOurPeer>>} OurPeer
  * @typedef {import('../../src/types.ts').PeerOptions} PeerOptions
@@ -23,6 +27,7 @@ export const ourNode = async (createPeer, options) => {
     ...peer,
     kind: 'our node',
     ...dhtOverBorder(async (method, ...args) => /** @type {any} */ (peer)[method](...args)),
+    ...partsOverBorder(async (method, ...args) => /** @type {any} */ (peer)[method](...args)),
     publish: (topic, data) => peer.publish(topic, [...data]),
     messages: async (...args) => (await peer.messages(...args)).map(heard),
     traffic: unsupported,
@@ -63,6 +68,7 @@ export const ourPage = async ({ context, page, log }, options) => {
       join: (topic) => call('join', topic),
       leave: (topic) => call('leave', topic),
       ...dhtOverBorder(call),
+      ...partsOverBorder(call),
       publish: (topic, data) => call('publish', topic, [...data]),
       messages: async (...args) => (await call('messages', ...args)).map(heard),
       subscribers: (topic) => call('subscribers', topic),
@@ -93,6 +99,21 @@ const dhtOverBorder = (call) => ({
   put: (key, value) => call('put', [...key], [...value]),
   get: async (key) => Uint8Array.from(await call('get', [...key])),
   closestPeers: (key) => call('closestPeers', [...key]),
+})
+
+/**
+ * Partial messages of our peers.
+ *
+ * @param {(method: string, ...args: any[]) => Promise<any>} call
+ * @returns {Parts}
+ */
+const partsOverBorder = (call) => ({
+  joinInParts: (topic, partial) => call('joinInParts', topic, partial),
+  putParts: (topic, group, message, held, options) => call('putParts', topic, group, [...message], held, options),
+  async whole(topic, group, options) {
+    const { data, came } = await call('whole', topic, group, options)
+    return { data: Uint8Array.from(data), came }
+  },
 })
 
 /** Bytes cross the border of our peers as plain arrays. @param {import('./our-rooms.mjs').PlainMessage} message @returns {Heard} */

@@ -1,6 +1,7 @@
 // Gossipsub with go-libp2p and js-libp2p: what each hears of the other, which of its newer parts are understood, and what is refused.
 
 import { allToAll } from './all-to-all.mjs'
+import { partial } from './in-parts.mjs'
 import { rawPeer } from './raw-pubsub.mjs'
 import { bytes, go, HEARD_TIMEOUT, hears, js, link, listening, meet, rust, sees, TOPIC } from './topic.mjs'
 import { addressOf, expect } from './trial.mjs'
@@ -164,6 +165,7 @@ export const pubsub = [
     },
   },
   ...allToAll,
+  ...partial,
   {
     name: 'IDONTWANT: go → our node → go, js',
     async run(scene) {

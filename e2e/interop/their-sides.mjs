@@ -26,7 +26,7 @@ export const jsNode = async (options) => {
   }
 }
 
-/** @param {GoPeerOptions} [options] @returns {Promise<Side>} */
+/** @param {GoPeerOptions} [options] @returns {Promise<Side & import('../peers/parts-client.mjs').PartsClient>} */
 export const goNode = async (options) => {
   const peer = await spawnGoPeer(options)
   return {

@@ -116,6 +116,7 @@ export interface Commands extends DhtCommands {
   unsubscribe: { args: string; result: undefined }
   pubsub: { args: undefined; result: PubsubState }
   scorePeer: { args: { id: string; value: number }; result: undefined }
+  rejectParts: { args: { id: string; topic: string }; result: undefined }
   directPeer: { args: { id: string; on: boolean }; result: undefined }
   /** Joins a room; `presence` is JSON. */
   joinRoom: { args: { name: string; password: string | undefined; presence: Uint8Array | undefined }; result: RoomJoined }

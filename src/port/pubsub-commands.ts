@@ -9,7 +9,7 @@ import type { PubsubPort } from './pubsub-port.ts'
 /** `pubsub` throws where there is none. */
 export const pubsubCommands = (
   pubsub: () => PubsubPort,
-): Pick<Commander, 'subscribe' | 'unsubscribe' | 'pubsub' | 'scorePeer' | 'directPeer'> => ({
+): Pick<Commander, 'subscribe' | 'unsubscribe' | 'pubsub' | 'scorePeer' | 'directPeer' | 'rejectParts'> => ({
   subscribe({ topic, validated, partial }, resolve) {
     pubsub().subscribe(topic, validated, partial)
     resolve(undefined)
@@ -26,6 +26,11 @@ export const pubsubCommands = (
   },
   scorePeer({ id, value }, resolve) {
     pubsub().service.setScore(parsePeerId(id), value)
+    resolve(undefined)
+    return undefined
+  },
+  rejectParts({ id, topic }, resolve) {
+    pubsub().service.rejectParts(parsePeerId(id), topic)
     resolve(undefined)
     return undefined
   },

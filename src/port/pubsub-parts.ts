@@ -6,6 +6,8 @@ import type { Parts } from '../engine/protocols/gossipsub/rpc.ts'
 import type { Lane, Records } from './lane.ts'
 import { HAS_MESSAGE, HAS_METADATA } from './pubsub-records.ts'
 
+export type { Parts }
+
 const noBytes = new Uint8Array(0)
 
 export const writeParts = (lane: Lane, { topic, group, message, metadata }: Parts, flags = 0): void => {

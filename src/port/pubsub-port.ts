@@ -1,7 +1,7 @@
 /**
  * The engine's end of pubsub: the gossipsub service, and the lane between it and the page (../pubsub.ts).
  *
- *   page ── PARTS ──▶ publishParts ──▶ PUBLISHED ──▶ page                    router ── parts ──▶ PARTS ──▶ page
+ *   page ── PARTS ──▶ publishParts ──▶ SENT ──▶ page                         router ── parts ──▶ PARTS ──▶ page
  *   page ── PUBLISH ──▶ queue ── while the backlog is low ──▶ publish ── signed, on its way ──▶ PUBLISHED ──▶ page
  *   router ── validate ──▶ VALIDATE ──▶ page ── VERDICT ──▶ router           router ── message, subscription ──▶ MESSAGE, CHANGE ──▶ page
  *
@@ -34,7 +34,19 @@ import { deflateError, TabmeshError } from '../errors.ts'
 import type { MessageIdFunction, MessageVerdict, PubsubMetrics, PubsubState, SubscribeOptions } from '../types/pubsub.ts'
 import { type Batch, Lane, Records } from './lane.ts'
 import { readParts, writeParts } from './pubsub-parts.ts'
-import { CHANGE, MESSAGE, PARTS, PUBLISH, PUBLISHED, type PubsubSettings, REFUSED, REQUESTS, VALIDATE, verdicts } from './pubsub-records.ts'
+import {
+  CHANGE,
+  MESSAGE,
+  PARTS,
+  PUBLISH,
+  PUBLISHED,
+  type PubsubSettings,
+  REFUSED,
+  REQUESTS,
+  SENT,
+  VALIDATE,
+  verdicts,
+} from './pubsub-records.ts'
 
 /** Topics that are not the application's own: what comes there is not told to the page. */
 export interface TopicsOfRooms {
@@ -177,10 +189,9 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
     const to = Array.from({ length: Math.max(0, named - 1) }, () => records.text())
     try {
       const peers = service.publishParts(topic, { group, message, metadata }, named === 0 ? undefined : to.map(parsePeerId))
-      lane.begin(PUBLISHED, 12)
+      lane.begin(SENT, 8)
       lane.u32(ticket)
-      lane.u32(peers + 1)
-      lane.bytes(noBytes)
+      lane.u32(peers)
     } catch (error) {
       refuse(ticket, error)
     }

@@ -5,7 +5,8 @@
  *                    PARTS    ticket, parts, peers + 1 (0: the mesh), each of them (texts)
  *   engine ─▶ page   MESSAGE  message                          VALIDATE   ticket, message
  *                    CHANGE   topic, peer, subscribed          PUBLISHED  ticket, peers + 1 (0: not signed), id
- *                    REFUSED  ticket, error as JSON            PARTS      parts, relayer (text)
+ *                    REFUSED  ticket, error as JSON            PARTS      parts, sender (text)
+ *                    SENT     ticket, peers
  *
  *   message = topic, author, relayer (texts; '' for none), seqno (bytes, empty for none), id, data
  *   parts   = topic (text), flags, group, partial message, metadata (bytes; empty for none)
@@ -23,6 +24,7 @@ export const VALIDATE = 1
 export const CHANGE = 2
 export const PUBLISHED = 3
 export const REFUSED = 4
+export const SENT = 6
 
 /** Flags of parts: which there are; and whether who sent them requests parts. */
 export const HAS_MESSAGE = 1

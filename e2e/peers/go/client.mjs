@@ -3,6 +3,7 @@
 
 import { connectionClient } from '../connection-client.mjs'
 import { dhtClient } from '../dht-client.mjs'
+import { partsClient } from '../parts-client.mjs'
 import { startPeerProcess } from '../process.mjs'
 import { pubsubClient } from '../pubsub-client.mjs'
 import { ensureGoPeer } from './setup.mjs'
@@ -26,7 +27,7 @@ import { ensureGoPeer } from './setup.mjs'
  *   autonat?: boolean,
  *   holePunching?: boolean,
  *   punchAt?: string[],
- *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean, queue?: number },
+ *   pubsub?: boolean | { signing?: 'StrictSign' | 'StrictNoSign', floodsub?: boolean, peerExchange?: boolean, partial?: boolean, queue?: number },
  *   dht?: { prefix?: string, mode?: 'server' | 'client', hosts?: number },
  *   certificate?: string,
  *   key?: string,
@@ -41,7 +42,7 @@ import { ensureGoPeer } from './setup.mjs'
  * `holePunching`: DCUtR, on a peer that tells of no way to it but through relays; `punchAt` is where it says that it is seen outside, where it
  * listens if left out.
  * `autonat`: AutoNAT v2, client and server, for addresses of this machine too; `reachability` then has one of the addresses dialled by a server that
- * the peer is connected to. `pubsub`: gossipsub, or `floodsub` in its place. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/, /pk/ or /ipns/; `hosts` more peers are in its process, as `hosts` of the peer. `certificate` and `key`: PEM, for wss; made where left
+ * the peer is connected to. `pubsub`: gossipsub, or `floodsub` in its place; with `partial` messages in parts. `dht`: kad, by default as a server and under /tabmesh; keys begin with /tabmesh/, /pk/ or /ipns/; `hosts` more peers are in its process, as `hosts` of the peer. `certificate` and `key`: PEM, for wss; made where left
  * out. `debug`: levels of go-libp2p's log, as in "error,swarm2=debug", written to `stderr`.
  *
  * @typedef {import('../process.mjs').CommandOptions} CommandOptions
@@ -51,7 +52,7 @@ import { ensureGoPeer } from './setup.mjs'
  *
  * @typedef {Pick<ConnectionClient, 'peerId' | 'addresses' | 'dial'> & DhtClient} GoDht
  *
- * @typedef {ConnectionClient & PubsubClient & DhtClient & {
+ * @typedef {ConnectionClient & PubsubClient & import('../parts-client.mjs').PartsClient & DhtClient & {
  *   certificate: string | undefined,
  *   readonly stderr: string,
  *   protocols: (target: string, options?: CommandOptions) => Promise<string[]>,
@@ -90,6 +91,7 @@ export async function spawnGoPeer({ debug, readyTimeout, relay = [], pubsub = fa
   return {
     ...connectionClient(child),
     ...pubsubClient(command),
+    ...partsClient(command),
     ...dhtClient(ofHost(command, 0)),
     certificate: ready.certificate || undefined,
     get stderr() {

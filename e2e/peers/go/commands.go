@@ -26,8 +26,12 @@ type command struct {
 	Download uint64 `json:"download"`
 
 	Topic string `json:"topic"`
-	Data  []byte `json:"data"`
-	Key   string `json:"key"`
+	// Partial, Group and Held are of partial messages (parts.go).
+	Partial string `json:"partial"`
+	Group   string `json:"group"`
+	Held    byte   `json:"held"`
+	Data    []byte `json:"data"`
+	Key     string `json:"key"`
 	// RawKey in place of Key, where it is no text.
 	RawKey []byte `json:"rawKey"`
 	// Host is which of the peers in this process is meant (dhtOptions.Hosts).
@@ -69,7 +73,7 @@ func (c command) run(ctx context.Context, n *node) (any, error) {
 		return nil, nil
 	case "ping", "echo", "perf", "identify", "protocols":
 		return c.runOnConnection(ctx, n)
-	case "join", "leave", "publish", "messages", "subscribers", "mesh", "burst", "tally", "traffic", "pubsubProtocols":
+	case "join", "leave", "publish", "messages", "subscribers", "mesh", "burst", "tally", "traffic", "pubsubProtocols", "putParts", "whole":
 		if n.rooms == nil {
 			return nil, errNoRooms
 		}
@@ -110,7 +114,7 @@ func (c command) runOnConnection(ctx context.Context, n *node) (any, error) {
 func (c command) runInRoom(ctx context.Context, r *rooms) (any, error) {
 	switch c.Cmd {
 	case "join":
-		return nil, r.join(c.Topic)
+		return nil, r.join(c.Topic, c.Partial)
 	case "leave":
 		return nil, r.leave(c.Topic)
 	case "publish":
@@ -127,6 +131,14 @@ func (c command) runInRoom(ctx context.Context, r *rooms) (any, error) {
 		return r.traffic.read(), nil
 	case "pubsubProtocols":
 		return r.traffic.spoken(), nil
+	case "putParts", "whole":
+		if r.parts == nil {
+			return nil, errNoParts
+		}
+		if c.Cmd == "putParts" {
+			return nil, r.parts.put(c.Topic, c.Group, c.Held, c.Data)
+		}
+		return r.parts.whole(ctx, c.Topic, c.Group)
 	}
 	return r.subscribers(c.Topic), nil
 }

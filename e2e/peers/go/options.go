@@ -52,6 +52,8 @@ type pubsubOptions struct {
 	Floodsub bool `json:"floodsub"`
 	// PeerExchange offers other peers to those that it prunes.
 	PeerExchange bool `json:"peerExchange"`
+	// Partial starts partial messages (parts.go).
+	Partial bool `json:"partial"`
 	// Queue is how many messages wait to be checked, and how many for each peer; see rooms.go for the default.
 	Queue int `json:"queue"`
 }

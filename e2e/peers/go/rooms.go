@@ -25,6 +25,8 @@ type rooms struct {
 	self    peer.ID
 	pubsub  *pubsub.PubSub
 	traffic *traffic
+	// parts is nil without partial messages.
+	parts *assemblies
 
 	mu   sync.Mutex
 	open map[string]*room
@@ -75,7 +77,13 @@ func newRooms(h host.Host, opts pubsubOptions) (*rooms, error) {
 	}
 	// Who publishes sends to all subscribers, as the specification recommends; until the first heartbeat there is no mesh.
 	settings = append(settings, pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(opts.PeerExchange))
-	r.pubsub, err = pubsub.NewGossipSub(ctx, h, settings...)
+	if opts.Partial {
+		r.parts = newAssemblies()
+		settings = append(settings, pubsub.WithPartialMessagesExtension(r.parts.ext))
+	}
+	if r.pubsub, err = pubsub.NewGossipSub(ctx, h, settings...); r.parts != nil {
+		r.parts.pubsub = r.pubsub
+	}
 	return r, err
 }
 
@@ -85,13 +93,18 @@ func contentID(message *pb.Message) string {
 	return string(sum[:])
 }
 
-func (r *rooms) join(topic string) error {
+// Partial is "request" or "support" where parts of messages are to be asked for, or only sent.
+func (r *rooms) join(topic, partial string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.open[topic] != nil {
 		return nil
 	}
-	joined, err := r.pubsub.Join(topic)
+	options, err := partialOption(partial)
+	if err != nil {
+		return err
+	}
+	joined, err := r.pubsub.Join(topic, options...)
 	if err != nil {
 		return err
 	}

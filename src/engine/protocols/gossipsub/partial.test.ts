@@ -317,6 +317,12 @@ describe('parts that come', () => {
     expect(toldOf(lab)).toEqual([])
   })
 
+  it('that the application finds to be none count against who sent them, as invalid messages do', () => {
+    const lab = room('request')
+    for (const peer of [peerOf(REQUESTS), peerOf(77)]) lab.router.handle({ t: 'invalidParts', peer, topic: 'news' }, lab.now)
+    expect([lab.router.score(peerOf(REQUESTS)), lab.router.inspect().counts.invalid]).toEqual([-4, 1])
+  })
+
   it('of a peer that is not listened to are not heard', () => {
     const lab = room('request')
     lab.router.handle({ t: 'score', peer: peerOf(REQUESTS), value: -100 }, lab.now)

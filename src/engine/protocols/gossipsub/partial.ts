@@ -11,7 +11,8 @@
  * later) and, as in all gossip, to some outside. IDONTWANT is not for peers that send us parts.
  *
  * Bounds: GOSSIP_MAX_GROUP, GOSSIP_MAX_PARTS, GOSSIP_MAX_METADATA for one of ours; what comes, but for the parts themselves, which are bounded by their
- * RPC, has the same; the groups' (groups.ts) and the outbox's. What is over a bound or against the rules is counted and dropped, and costs no score (go).
+ * RPC, has the same; the groups' (groups.ts) and the outbox's. What is over a bound or against the rules is counted and dropped, and costs no score (go);
+ * what the application finds to be wrong does (§Interaction with Peer Scoring).
  */
 
 import { TabmeshError } from '../../../errors.ts'

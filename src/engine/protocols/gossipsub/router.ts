@@ -83,6 +83,8 @@ export type RouterInput =
   | { readonly t: 'verdict'; readonly id: string; readonly verdict: Verdict }
   /** Whether the application decides on the messages of a topic. */
   | { readonly t: 'validated'; readonly topic: string; readonly on: boolean }
+  /** Parts that the peer sent in a topic are none: P₄. */
+  | { readonly t: 'invalidParts'; readonly peer: PeerId; readonly topic: string }
   | { readonly t: 'ips'; readonly peer: PeerId; readonly ips: readonly string[] }
   | { readonly t: 'record'; readonly peer: PeerId; readonly record: Uint8Array }
   /** P₅ */
@@ -229,6 +231,12 @@ export class Router {
         const topic = state.topic(input.topic)
         topic.validated = input.on
         return state.forget(topic)
+      }
+      case 'invalidParts': {
+        const [peer, topic] = [state.peers.get(input.peer), state.topics.get(input.topic)]
+        if (peer === undefined || topic === undefined) return
+        state.counts.invalid += 1
+        return state.scores.invalid(peer.score, topic)
       }
       case 'ips': {
         const peer = state.peers.get(input.peer)

@@ -78,6 +78,8 @@ export interface GossipsubService extends Service {
    * ERR_INVALID_ARGUMENT.
    */
   publishParts(topic: string, parts: PartsOut, to?: readonly PeerId[]): number
+  /** The peer sent parts in the topic that are none. */
+  rejectParts(peer: PeerId, topic: string): void
   /** Undefined takes every message that keeps the rules. */
   validate(topic: string, validator: Validator | undefined): void
   /** Messages of ours that wait to be signed or written, at the slowest peer: publish no more while they are many. */
@@ -281,6 +283,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
       drain()
       return count
     },
+    rejectParts: (peer, topic) => handle({ t: 'invalidParts', peer, topic }),
     validate(topic, validator) {
       started()
       if (validator === undefined) validators.delete(topic)
