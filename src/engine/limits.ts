@@ -331,19 +331,22 @@ export const TLS_CLOSE_TIMEOUT = 2_000
 // ── the border between threads ───────────────────────────────────────────────────────────────────────────────────
 /** Credit of one byte pipe across the port, each way. */
 export const PIPE_CREDIT = 256 * KiB
-/** Bytes of published and heard messages that cross at a time, each way, as batches of which so many may be on their way. */
+/**
+ * Bytes of published and heard messages that cross at a time, each way, as batches of which so many may be on their way: one, so that under load what
+ * comes meanwhile crosses together. With four, 10,000 messages took as many tasks of both threads again.
+ */
 export const LANE_BATCH = 64 * KiB
-export const LANE_WINDOW = 4
+export const LANE_WINDOW = 1
 /** Bytes of messages that the application has published and that wait for the engine: beyond, `publish` rejects. */
 export const PUBSUB_MAX_WAITING = 64 * MiB
 /** Bytes of messages that wait for the application. Beyond, no more is read, and peers wait in turn. */
 export const PUBSUB_MAX_UNHEARD = 8 * MiB
 /** Milliseconds without a sign of life of the application after which the oldest of them are dropped instead: the mesh must not wait for a page that sleeps. */
 export const PUBSUB_DEAF = 10_000
-/** Messages that wait to be signed, or for the slowest peer, at which no more are taken from the application; a peer may be 16,384 behind. */
-export const PUBSUB_BACKLOG = 1_024
+/** Messages that wait to be signed, or for the slowest peer, at which no more are taken from the application; a peer may be 16,384 behind. RTC_SEND_TOTAL holds some 700 more. */
+export const PUBSUB_BACKLOG = 256
 /** Messages that are being signed at a time: browsers sign on the worker's own thread, at some 30 µs each, and others wait meanwhile. */
-export const PUBSUB_SIGNING = 128
+export const PUBSUB_SIGNING = 256
 /** Right signatures of an author after which a table is made of its key: that takes as long as some sixty checks, so it is no way to slow us down. */
 export const AUTHOR_TABLE_FROM = 128
 /** Milliseconds until it is looked again whether the slowest peer has caught up. */

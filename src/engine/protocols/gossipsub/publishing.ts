@@ -22,7 +22,8 @@ interface Outgoing {
 
 export class Publishing {
   readonly #state: State
-  #seqno: bigint
+  /** Of the next message. */
+  readonly #seqno: Uint8Array
   #tickets = 0
   /** By ticket, in the order in which they were published. */
   readonly #outgoing = new Map<number, Outgoing>()
@@ -30,7 +31,7 @@ export class Publishing {
   /** `seqno` is that of the first message. */
   constructor(state: State, seqno: bigint) {
     this.#state = state
-    this.#seqno = seqno
+    this.#seqno = seqnoBytes(seqno)
   }
 
   /** Messages that are not signed yet. */
@@ -45,7 +46,8 @@ export class Publishing {
     const { setup, seen } = this.#state
     const { signing } = setup
     const unsigned =
-      signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, seqnoBytes(this.#seqno++)) : encodeUnsigned(topic, data)
+      signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, this.#seqno) : encodeUnsigned(topic, data)
+    if (signing.t === 'StrictSign') countUp(this.#seqno)
     const message = this.#read(unsigned)
     if (seen.get(message.id) !== undefined) return undefined
     seen.add(message.id, VALID, now)
@@ -87,5 +89,13 @@ export class Publishing {
     this.#state.forget(topic)
     this.#state.counts.published += 1
     this.#state.say({ t: 'published', id: message.id, peers })
+  }
+}
+
+/** One more, big-endian, in place. */
+const countUp = (bytes: Uint8Array): void => {
+  for (let i = bytes.length - 1; i >= 0; i--) {
+    bytes[i] = (bytes[i] as number) + 1
+    if (bytes[i] !== 0) return
   }
 }
