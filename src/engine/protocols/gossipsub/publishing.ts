@@ -45,8 +45,7 @@ export class Publishing {
       throw new TabmeshError('ERR_INVALID_ARGUMENT', `a message of ${data.length} bytes, where ${GOSSIP_MAX_DATA} reach all peers`)
     const { setup, seen } = this.#state
     const { signing } = setup
-    const unsigned =
-      signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, this.#seqno) : encodeUnsigned(topic, data)
+    const unsigned = signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, this.#seqno) : encodeUnsigned(topic, data)
     if (signing.t === 'StrictSign') countUp(this.#seqno)
     const message = this.#read(unsigned)
     if (seen.get(message.id) !== undefined) return undefined
