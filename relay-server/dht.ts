@@ -17,8 +17,8 @@ import type { RelayConfig } from './config.ts'
 
 export interface RelayDht {
   readonly service: KadService
-  /** The relay has its addresses: reads what an earlier start kept, and dials those to begin with. */
-  started(): void
+  /** The relay has its addresses: dials those to begin with, and reads what an earlier start kept. */
+  started(): Promise<void>
   close(): Promise<void>
 }
 
@@ -46,9 +46,9 @@ export const relayDht = (
   })
   return {
     service,
-    started() {
-      void records?.open(service)
+    async started() {
       for (const address of bootstrap) node().dial({ addresses: [address] }, (outcome) => outcome.ok || onError(outcome.fault))
+      await records?.open(service)
     },
     close: () => records?.close() ?? Promise.resolve(),
   }

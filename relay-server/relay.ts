@@ -133,7 +133,7 @@ export const startRelay = async (config: RelayConfig, onEvent: (event: NetEvent)
     (error) => onEvent({ t: 'error', error }),
   )
   if (dht !== undefined) node.mount(dht.service)
-  dht?.started()
+  await dht?.started()
   addresses = announced.map((address) => encapsulate(address, `/p2p/${node.self}`).text)
   const http = httpUrl(bound[0] as Multiaddr)
   const published = config.announce.map(httpUrl).find((each) => each !== '')

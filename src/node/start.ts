@@ -200,7 +200,8 @@ export const starter =
         nat.started(node)
         announce()
         peers?.started(node)
-        if (dht !== undefined) void records?.open(dht)
+        // A server has at once what it had.
+        return dht === undefined ? undefined : records?.open(dht)
       },
       async close() {
         nat.close()

@@ -194,6 +194,18 @@ describe('a start', () => {
     expect(await codeOf('metrics', undefined)).toBe('ERR_STOPPED')
   })
 
+  it('waits for what its host begins with', async () => {
+    let ready = (): void => {}
+    const { client, settle } = make(async (engine) => ({ ...engine(), started: () => new Promise((resolve) => (ready = resolve)) }))
+    let isStarted = false
+    const starting = client.run('start', engineOptions).then(() => (isStarted = true))
+    await settle(new Promise((resolve) => setTimeout(resolve, 20)))
+    expect(isStarted).toBe(false)
+    ready()
+    await settle(starting)
+    expect(isStarted).toBe(true)
+  })
+
   it('that was given up leaves no engine running', async () => {
     let ready: () => void = () => {}
     const { client, closed, codeOf, settle } = make(

@@ -40,8 +40,8 @@ export interface Engine {
   readonly routing?: Routing | undefined
   /** Not fatal, but the page should hear of it. */
   readonly warnings: readonly TabmeshError[]
-  /** Called once the services run. */
-  started?(): void
+  /** Called once the services run. What it returns is waited for before the peer counts as started. */
+  started?(): void | Promise<void>
   close(): void | Promise<void>
 }
 
@@ -134,7 +134,7 @@ export const serveEngine = (
             pubsub.rooms = rooms
           }
         }
-        started.started?.()
+        const ready = started.started?.()
         for (const warning of warnings) report({ t: 'error', error: warning })
         for (const target of bootstrap) {
           node.dial(target, (outcome) => {
@@ -142,9 +142,13 @@ export const serveEngine = (
           })
         }
         const { port2: port } = lane ?? {}
-        const addresses = node.addresses.map(textOf)
-        const protocols = node.protocols(false)
-        resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols, addresses, pubsub: port }, port ? [port] : [])
+        const done = (): void => {
+          const addresses = node.addresses.map(textOf)
+          const protocols = node.protocols(false)
+          resolve({ id: node.self, publicKey: node.publicKey.encoded, protocols, addresses, pubsub: port }, port ? [port] : [])
+        }
+        if (ready === undefined) done()
+        else ready.then(done, reject)
       }
       let wanted = true
       // A count that is none would hold nothing, and say nothing.

@@ -82,6 +82,19 @@ describe('what is kept of a DHT', () => {
     expect([...entries].map(([name, value]) => `${name} ${Buffer.from(value)}`)).toEqual(['rx new', 'rz old'])
   })
 
+  it('that changes while a slow disk is read is written all the same, when it is closed meanwhile', async () => {
+    let read = (_: KadEntry[]): void => {}
+    const { kept, kad, loaded, entries, log } = scene([], { load: () => new Promise((resolve) => (read = resolve)) })
+    const opened = kept.open(kad)
+    kept.shelves.records.put('x', bytes('new'))
+    const closed = kept.close()
+    await later()
+    expect(log).toEqual([])
+    read([['py', bytes('old')]])
+    await Promise.all([opened, closed])
+    expect([loaded, log, [...entries.keys()]]).toEqual([['providers y old'], ['rx', 'closed'], ['rx']])
+  })
+
   it('is handed out whole to a disk that is written anew', async () => {
     let all: KadEntry[] = []
     const { kept, kad } = scene([], {

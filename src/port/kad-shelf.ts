@@ -3,7 +3,7 @@
  *
  *   open ─▶ read, a slice at a time beside the running peer ─┬─▶ what changes is written, gathered over the disk's delay
  *                                                            └─▶ refused: an error, and nothing is kept
- *   written ─▶ refused: an error, once, and nothing is kept any more          close ─▶ what is left is written
+ *   written ─▶ refused: an error, once, and nothing is kept any more          close ─▶ what is left is read, and written
  *
  * Names on the disk begin with the letter of their kind. Sweeping is the stores' business: what goes there goes here.
  *
@@ -31,7 +31,7 @@ export interface KeptRecords {
   readonly shelves: Shelves
   /** The service runs: reads what there is into it. Never rejects. */
   open(kad: Pick<KadService, 'load' | 'shelved'>): Promise<void>
-  /** Writes what is left. */
+  /** Writes what is left. The service runs no more. */
   close(): Promise<void>
 }
 
@@ -91,7 +91,7 @@ export const keepRecords = (disk: KadDisk, onError: (error: TabmeshError) => voi
   const read = async (kad: Pick<KadService, 'load' | 'shelved'>): Promise<void> => {
     try {
       const entries = await disk.load()
-      for (let at = 0; at < entries.length && !isClosed; at += SLICE) {
+      for (let at = 0; at < entries.length; at += SLICE) {
         const sorted: Record<Kind, KadEntry[]> = { records: [], providers: [], provided: [] }
         for (const [name, bytes] of entries.slice(at, at + SLICE)) {
           const kind = kinds.find((each) => letters[each] === name[0])
@@ -105,7 +105,7 @@ export const keepRecords = (disk: KadDisk, onError: (error: TabmeshError) => voi
       return give(asTabmeshError(error, 'ERR_STORE', 'the records of the DHT can not be read'))
     }
     service = kad
-    isRead = !isClosed
+    isRead = true
     if (changes.size > 0) queue()
   }
 
@@ -116,8 +116,9 @@ export const keepRecords = (disk: KadDisk, onError: (error: TabmeshError) => voi
       return working
     },
     async close() {
-      isClosed = true
+      // A disk that is written anew gets all there is: before that is read, what has changed can't be written.
       await working
+      isClosed = true
       if (isRead) await write()
       await disk.close().catch(() => {})
     },
