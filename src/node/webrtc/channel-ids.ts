@@ -5,7 +5,7 @@
  *
  * Left alone, libdatachannel takes the lowest id that is free, and to it one is free as soon as the remote has reset its direction, while
  * its own reset may still be on its way or sent again. Then Chromium closes the channel that has the id by now: of the streams that
- * were opened behind a megabyte on a busy machine, 1 of 250 was lost so.
+ * were opened behind a megabyte on a busy machine, one in some hundreds was lost so.
  *
  * What is below the first belongs to channels of before: `init`, or the negotiated one of WebRTC-direct.
  *
