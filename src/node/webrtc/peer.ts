@@ -176,7 +176,7 @@ export class NativePeer implements RtcPeer, ChannelOwner {
     const id = this.#ids?.take()
     if (this.#ids !== undefined && id === undefined) return closedChannel(noneLeft())
     try {
-      return this.#number(this.#native, id)
+      return this.#openAs(this.#native, id)
     } catch (cause) {
       // SCTP has just gone, or the library has no id left for the first.
       if (id !== undefined) this.#ids?.free(id)
@@ -185,7 +185,7 @@ export class NativePeer implements RtcPeer, ChannelOwner {
   }
 
   /** Opens a channel with that id, or with the one that the library gives it, which tells what the others will be. */
-  #number(native: NativeConnection, id: number | undefined): DataChannel {
+  #openAs(native: NativeConnection, id: number | undefined): DataChannel {
     const up = this.#state === 'connected'
     const channel = id === undefined ? native.createDataChannel('') : native.createDataChannel('', { id })
     const kept = this.#keep(channel, up)
