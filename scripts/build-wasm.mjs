@@ -1,6 +1,6 @@
 /**
- * Compiles the WebAssembly modules (AssemblyScript in workers/<module>/assembly) and writes each, as base64 in a TypeScript file, to
- * workers/<module>/module.generated.ts, which is not committed. Does nothing where that file is newer than every source.
+ * Compiles the WebAssembly modules (AssemblyScript in workers/<folder>/assembly) and writes each, as base64 in a TypeScript file, to
+ * workers/<folder>/<file>.generated.ts, which is not committed. Does nothing where that file is newer than every source.
  *
  *   node scripts/build-wasm.mjs [--force]
  */
@@ -10,20 +10,20 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** By folder: what the module is called, and its pages of 64 KiB; the map of each is in its memory.ts. */
-const modules = {
-  aead: { name: 'aeadModule', pages: '2' },
-  ed25519: { name: 'ed25519Module', pages: '63' },
-}
+/** What each module is called, its pages of 64 KiB (the map of each is in its memory.ts), and what it asks of an engine. */
+const modules = [
+  { folder: 'aead', file: 'module', name: 'aeadModule', pages: '2', features: ['simd'] },
+  { folder: 'ed25519', file: 'integer', name: 'integerModule', pages: '63', features: ['simd'] },
+  { folder: 'ed25519', file: 'fused', name: 'fusedModule', pages: '74', features: ['simd', 'relaxed-simd'] },
+]
 
-/** @param {string} pages */
-const optionsOf = (pages) => [
+/** @param {(typeof modules)[number]} module */
+const optionsOf = ({ pages, features }) => [
   '--runtime',
   'stub', // nothing is allocated
   '--use',
   'abort=', // and nothing aborts: no import
-  '--enable',
-  'simd',
+  ...features.flatMap((feature) => ['--enable', feature]),
   '--initialMemory',
   pages,
   '--maximumMemory',
@@ -42,9 +42,10 @@ const modified = async (path) => {
 }
 
 /** Returns whether it had to compile. */
-const build = async (module, { name, pages }, force) => {
-  const folder = join(root, 'workers', module, 'assembly')
-  const output = join(root, 'workers', module, 'module.generated.ts')
+const build = async (module, force) => {
+  const { folder: owner, file, name } = module
+  const folder = join(root, 'workers', owner, 'assembly')
+  const output = join(root, 'workers', owner, `${file}.generated.ts`)
   const names = (await readdir(folder)).filter((each) => each.endsWith('.ts'))
   const inputs = [...names.map((each) => join(folder, each)), fileURLToPath(import.meta.url)]
   const newest = Math.max(...(await Promise.all(inputs.map(modified))))
@@ -52,22 +53,22 @@ const build = async (module, { name, pages }, force) => {
 
   const { default: asc } = await import('assemblyscript/asc')
   let binary
-  const { error, stderr } = await asc.main(['index.ts', '--outFile', 'module.wasm', ...optionsOf(pages)], {
+  const { error, stderr } = await asc.main(['index.ts', '--outFile', 'module.wasm', ...optionsOf(module)], {
     readFile: (path, base) => readFile(join(base === '.' ? folder : base, path), 'utf8').catch(() => null),
     writeFile: (path, data) => {
       if (path === 'module.wasm') binary = data
     },
     listFiles: () => [],
   })
-  if (error || binary === undefined) throw new Error(`the ${module} module does not compile\n${stderr.toString()}`, { cause: error })
+  if (error || binary === undefined) throw new Error(`${name} does not compile\n${stderr.toString()}`, { cause: error })
 
-  const text = `// Made by scripts/build-wasm.mjs from workers/${module}/assembly: do not edit, do not commit.
+  const text = `// Made by scripts/build-wasm.mjs from workers/${owner}/assembly: do not edit, do not commit.
 /** WebAssembly, ${binary.length} bytes, in base64. */
 export const ${name}: string =
   '${Buffer.from(binary).toString('base64')}'
 `
   // Renamed into place: a test runner and a build may do this at the same time.
-  const draft = join(root, `workers/${module}/module.${process.pid}.generated.ts`)
+  const draft = join(root, `workers/${owner}/${file}.${process.pid}.generated.ts`)
   await writeFile(draft, text)
   await rename(draft, output)
   return true
@@ -76,7 +77,7 @@ export const ${name}: string =
 /** Returns those that it had to compile. */
 export async function buildWasm({ force = false } = {}) {
   const compiled = []
-  for (const [module, how] of Object.entries(modules)) if (await build(module, how, force)) compiled.push(module)
+  for (const module of modules) if (await build(module, force)) compiled.push(module.name)
   return compiled
 }
 

@@ -350,7 +350,7 @@ export const PUBSUB_DEAF = 10_000
 export const PUBSUB_BACKLOG = 256
 /** Messages that are being signed at a time: browsers sign on the worker's own thread, at some 30 µs each, and others wait meanwhile. */
 export const PUBSUB_SIGNING = 256
-/** Right signatures of an author after which a table is made of its key: that takes as long as some sixty checks, so it is no way to slow us down. */
+/** Right signatures of an author after which a table is made of its key: that takes as long as some twenty to forty checks, so it is no way to slow us down. */
 export const AUTHOR_TABLE_FROM = 128
 /** Milliseconds until it is looked again whether the slowest peer has caught up. */
 export const PUBSUB_RETRY = 5

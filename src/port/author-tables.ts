@@ -7,7 +7,7 @@
  *
  * So whoever says little, or has no right signature to show, costs nothing here; and no signature is refused on this module's word alone.
  *
- * Bounds: the module's tables, of which the one that was used least recently makes room; making one is worth some sixty checks, and an author
+ * Bounds: the module's tables, of which the one that was used least recently makes room; making one is worth some twenty to forty checks, and an author
  * whose table went has to show AUTHOR_TABLE_FROM signatures again.
  */
 

@@ -1,14 +1,20 @@
 import { createPublicKey, verify } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { prng } from '../../src/engine/testing/prng.ts'
-import { BATCH, type Ed25519Signed, type Ed25519Tables, instantiateEd25519 } from './load.ts'
+import { BATCH, type Ed25519Signed, type Ed25519Tables, instantiateEd25519, instantiateFused, instantiateInteger } from './load.ts'
 
 const { Point } = ed25519
 const { Fn } = Point
 const random = prng(25519)
-const tables = instantiateEd25519() as Ed25519Tables
+// What Node 20 has behind a flag is there in browsers.
+setFlagsFromString('--experimental-wasm-relaxed-simd')
+const modules = [
+  { name: 'fused', tables: instantiateFused() as Ed25519Tables },
+  { name: 'integer', tables: instantiateInteger() as Ed25519Tables },
+]
 
 const author = () => {
   const seed = random.bytes(32)
@@ -26,7 +32,7 @@ const byNode = ({ signature, bytes, key }: Ed25519Signed): boolean => {
   return verify(null, bytes, createPublicKey({ key: jwk, format: 'jwk' }), signature)
 }
 
-describe('signatures', () => {
+describe.each(modules)('signatures ($name)', ({ tables }) => {
   it('of any length of message, by several authors in one batch, are right; one bit off, they are not', () => {
     const authors = Array.from({ length: 3 }, author)
     authors.forEach(({ key }, i) => {
@@ -66,7 +72,7 @@ describe('signatures', () => {
   })
 })
 
-describe('what some verifiers take and others do not is decided as go and RFC 8032 do', () => {
+describe.each(modules)('what some verifiers take and others do not is decided as go and RFC 8032 do ($name)', ({ tables }) => {
   const a = 123_456_789n
   const key = Point.BASE.multiply(a).toBytes()
   const bytes = random.bytes(100)
@@ -116,5 +122,51 @@ describe('what some verifiers take and others do not is decided as go and RFC 80
     expect(tables.make(6, littleEndian(2n))).toBe(false)
     expect(tables.make(6, new Uint8Array(5))).toBe(false)
     expect(tables.make(6, key)).toBe(true)
+  })
+})
+
+describe('which module', () => {
+  const { Module, Instance } = WebAssembly
+  const refused = class {
+    constructor() {
+      throw new WebAssembly.CompileError('no SIMD')
+    }
+  }
+  /** Compiles the module as `change` made it. */
+  const compiling = (change: (module: Uint8Array<ArrayBuffer>) => void): void => {
+    const changed = class {
+      constructor(bytes: Uint8Array<ArrayBuffer>) {
+        change(bytes)
+        // biome-ignore lint/correctness/noConstructorReturn: it stands in for the platform's
+        return new Module(bytes)
+      }
+    }
+    vi.stubGlobal('WebAssembly', { Module: changed, Instance })
+  }
+  /** f64x2.relaxed_madd and its neighbour f64x2.relaxed_nmadd, in whose place another kind of rounding would be as wrong. */
+  const [madd, nmadd] = [Buffer.from([0xfd, 0x87, 0x02]), Buffer.from([0xfd, 0x88, 0x02])]
+  const spoil = (module: Uint8Array<ArrayBuffer>): void => {
+    const bytes = Buffer.from(module.buffer)
+    for (let at = bytes.indexOf(madd); at >= 0; at = bytes.indexOf(madd, at)) bytes.set(nmadd, at)
+  }
+
+  it('the fused one, where it counts right; else the other', () => {
+    try {
+      let compiled = 0
+      compiling(() => compiled++)
+      expect(instantiateEd25519()).toBeDefined()
+      expect(compiled).toBe(1)
+      compiling(spoil)
+      expect(instantiateFused()).toBeUndefined()
+      const { seed, key } = author()
+      const bytes = random.bytes(100)
+      const other = instantiateEd25519() as Ed25519Tables
+      expect(other.make(1, key)).toBe(true)
+      expect(other.check([{ table: 1, key, bytes, signature: ed25519.sign(bytes, seed) }])).toEqual([true])
+      vi.stubGlobal('WebAssembly', { Module: refused, Instance })
+      expect(instantiateEd25519()).toBeUndefined()
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 })

@@ -1,141 +1,101 @@
-// Arithmetic modulo p = 2^255 − 19.
+// Arithmetic modulo p = 2^255 − 19, on two elements at a time: a pair (memory.ts).
 //
-// An element is nine limbs of 29 bits, limb i worth 2^(29·i), as 32-bit integers in memory. Nine limbs are 261 bits, and what is above them
-// wraps: 2^261 ≡ 2^6 · 19 = 1,216. Limbs need not be exact. What `multiply` and `carry` leave is between −2^16 and 2^29 + 2^16 (reduced); sums
-// and differences of such are products' factors without being carried, as long as the nine products of a column stay below 2^63:
+// There are two ways of it, and a module is compiled for one of them: field-fused.ts needs the fused multiply-add of relaxed SIMD, and does two
+// products in the time of one of field-integer.ts's, which runs wherever SIMD does.
 //
-//     reduced × reduced, difference × sum: 9 · 2^59        sum × sum: 9 · 2^60, too much: one of the two is carried first
-//
-// Columns are carried side by side rather than one after the other, twice: nothing waits for a chain of carries.
+// Of both: `multiply`, `carry` and `fromBytes` leave reduced elements; a sum or a difference of two reduced ones is not reduced, and of the two
+// factors of a product at least one has to be.
 //
 // Nothing here is secret: times tell what was computed.
 
-import { ELEMENT, SCRATCH } from './memory'
-
-const MASK: i64 = 0x1fffffff
-const WRAP: i64 = 1216
+import * as fused from './field-fused'
+import * as integer from './field-integer'
+import { PAIR, SCRATCH } from './memory'
 
 /** `out` = a · b; they may be the same. */
 export function multiply(out: usize, a: usize, b: usize): void {
-  const a0: i64 = load<i32>(a, 0)
-  const a1: i64 = load<i32>(a, 4)
-  const a2: i64 = load<i32>(a, 8)
-  const a3: i64 = load<i32>(a, 12)
-  const a4: i64 = load<i32>(a, 16)
-  const a5: i64 = load<i32>(a, 20)
-  const a6: i64 = load<i32>(a, 24)
-  const a7: i64 = load<i32>(a, 28)
-  const a8: i64 = load<i32>(a, 32)
-  const b0: i64 = load<i32>(b, 0)
-  const b1: i64 = load<i32>(b, 4)
-  const b2: i64 = load<i32>(b, 8)
-  const b3: i64 = load<i32>(b, 12)
-  const b4: i64 = load<i32>(b, 16)
-  const b5: i64 = load<i32>(b, 20)
-  const b6: i64 = load<i32>(b, 24)
-  const b7: i64 = load<i32>(b, 28)
-  const b8: i64 = load<i32>(b, 32)
-  let c0 = a0 * b0
-  let c1 = a0 * b1 + a1 * b0
-  let c2 = a0 * b2 + a1 * b1 + a2 * b0
-  let c3 = a0 * b3 + a1 * b2 + a2 * b1 + a3 * b0
-  let c4 = a0 * b4 + a1 * b3 + a2 * b2 + a3 * b1 + a4 * b0
-  let c5 = a0 * b5 + a1 * b4 + a2 * b3 + a3 * b2 + a4 * b1 + a5 * b0
-  let c6 = a0 * b6 + a1 * b5 + a2 * b4 + a3 * b3 + a4 * b2 + a5 * b1 + a6 * b0
-  let c7 = a0 * b7 + a1 * b6 + a2 * b5 + a3 * b4 + a4 * b3 + a5 * b2 + a6 * b1 + a7 * b0
-  let c8 = a0 * b8 + a1 * b7 + a2 * b6 + a3 * b5 + a4 * b4 + a5 * b3 + a6 * b2 + a7 * b1 + a8 * b0
-  const c9 = a1 * b8 + a2 * b7 + a3 * b6 + a4 * b5 + a5 * b4 + a6 * b3 + a7 * b2 + a8 * b1
-  const c10 = a2 * b8 + a3 * b7 + a4 * b6 + a5 * b5 + a6 * b4 + a7 * b3 + a8 * b2
-  const c11 = a3 * b8 + a4 * b7 + a5 * b6 + a6 * b5 + a7 * b4 + a8 * b3
-  const c12 = a4 * b8 + a5 * b7 + a6 * b6 + a7 * b5 + a8 * b4
-  const c13 = a5 * b8 + a6 * b7 + a7 * b6 + a8 * b5
-  const c14 = a6 * b8 + a7 * b7 + a8 * b6
-  const c15 = a7 * b8 + a8 * b7
-  const c16 = a8 * b8
-  // 2^261 ≡ 1,216: the upper columns, halved at 29 bits so that they fit, come back at the bottom.
-  c0 += (c9 & MASK) * WRAP
-  c1 += ((c10 & MASK) + (c9 >> 29)) * WRAP
-  c2 += ((c11 & MASK) + (c10 >> 29)) * WRAP
-  c3 += ((c12 & MASK) + (c11 >> 29)) * WRAP
-  c4 += ((c13 & MASK) + (c12 >> 29)) * WRAP
-  c5 += ((c14 & MASK) + (c13 >> 29)) * WRAP
-  c6 += ((c15 & MASK) + (c14 >> 29)) * WRAP
-  c7 += ((c16 & MASK) + (c15 >> 29)) * WRAP
-  c8 += (c16 >> 29) * WRAP
-  // Once: at most 34 bits are left, and 44 in the lowest.
-  const d0 = (c0 & MASK) + (c8 >> 29) * WRAP
-  const d1 = (c1 & MASK) + (c0 >> 29)
-  const d2 = (c2 & MASK) + (c1 >> 29)
-  const d3 = (c3 & MASK) + (c2 >> 29)
-  const d4 = (c4 & MASK) + (c3 >> 29)
-  const d5 = (c5 & MASK) + (c4 >> 29)
-  const d6 = (c6 & MASK) + (c5 >> 29)
-  const d7 = (c7 & MASK) + (c6 >> 29)
-  const d8 = (c8 & MASK) + (c7 >> 29)
-  // Twice: reduced.
-  store<i32>(out, <i32>((d0 & MASK) + (d8 >> 29) * WRAP), 0)
-  store<i32>(out, <i32>((d1 & MASK) + (d0 >> 29)), 4)
-  store<i32>(out, <i32>((d2 & MASK) + (d1 >> 29)), 8)
-  store<i32>(out, <i32>((d3 & MASK) + (d2 >> 29)), 12)
-  store<i32>(out, <i32>((d4 & MASK) + (d3 >> 29)), 16)
-  store<i32>(out, <i32>((d5 & MASK) + (d4 >> 29)), 20)
-  store<i32>(out, <i32>((d6 & MASK) + (d5 >> 29)), 24)
-  store<i32>(out, <i32>((d7 & MASK) + (d6 >> 29)), 28)
-  store<i32>(out, <i32>((d8 & MASK) + (d7 >> 29)), 32)
+  if (ASC_FEATURE_RELAXED_SIMD) fused.multiply(out, a, b)
+  else integer.multiply(out, a, b)
 }
 
-/** `out` = a + b, not carried. */
+/** `out` = a + b, not reduced. */
 export function add(out: usize, a: usize, b: usize): void {
-  v128.store(out, i32x4.add(v128.load(a), v128.load(b)))
-  v128.store(out, i32x4.add(v128.load(a, 16), v128.load(b, 16)), 16)
-  store<i32>(out, load<i32>(a, 32) + load<i32>(b, 32), 32)
+  if (ASC_FEATURE_RELAXED_SIMD) fused.add(out, a, b)
+  else integer.add(out, a, b)
 }
 
-/** `out` = a − b, not carried. */
+/** `out` = a − b, not reduced. */
 export function subtract(out: usize, a: usize, b: usize): void {
-  v128.store(out, i32x4.sub(v128.load(a), v128.load(b)))
-  v128.store(out, i32x4.sub(v128.load(a, 16), v128.load(b, 16)), 16)
-  store<i32>(out, load<i32>(a, 32) - load<i32>(b, 32), 32)
+  if (ASC_FEATURE_RELAXED_SIMD) fused.subtract(out, a, b)
+  else integer.subtract(out, a, b)
 }
 
-/** `out` = a, its limbs reduced: of 29 bits, but for a few more or less that a neighbour carried over. */
+/** `out` = a, reduced. */
 export function carry(out: usize, a: usize): void {
-  const mask = i32x4.splat(<i32>MASK)
-  const low = v128.load(a)
-  const middle = v128.load(a, 16)
-  const top = load<i32>(a, 32)
-  const lowCarry = i32x4.shr_s(low, 29)
-  const middleCarry = i32x4.shr_s(middle, 29)
-  // Each limb gets what the one below it carries.
-  const intoLow = v128.shuffle<i32>(i32x4.splat((top >> 29) * <i32>WRAP), lowCarry, 0, 4, 5, 6)
-  const intoMiddle = v128.shuffle<i32>(lowCarry, middleCarry, 3, 4, 5, 6)
-  v128.store(out, i32x4.add(v128.and(low, mask), intoLow))
-  v128.store(out, i32x4.add(v128.and(middle, mask), intoMiddle), 16)
-  store<i32>(out, (top & <i32>MASK) + i32x4.extract_lane(middleCarry, 3), 32)
+  if (ASC_FEATURE_RELAXED_SIMD) fused.carry(out, a)
+  else integer.carry(out, a)
 }
 
-export function copy(out: usize, a: usize): void {
-  memory.copy(out, a, ELEMENT)
-}
-
-/** A small number. */
+/** Both lanes become a small number. */
 export function set(out: usize, value: i32): void {
-  memory.fill(out, 0, ELEMENT)
-  store<i32>(out, value)
+  if (ASC_FEATURE_RELAXED_SIMD) fused.set(out, value)
+  else integer.set(out, value)
 }
+
+/** Makes a pair of two lanes. */
+export function gather(out: usize, first: usize, second: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) fused.gather(out, first, second)
+  else integer.gather(out, first, second)
+}
+
+/** Writes the two lanes of a pair by themselves. */
+export function scatter(pair: usize, first: usize, second: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) fused.scatter(pair, first, second)
+  else integer.scatter(pair, first, second)
+}
+
+/** Negates the lanes that are to be. */
+export function negate(pair: usize, first: bool, second: bool): void {
+  if (ASC_FEATURE_RELAXED_SIMD) fused.negate(pair, first, second)
+  else integer.negate(pair, first, second)
+}
+
+/** Of 32 bytes, little-endian, into one lane; the highest bit is left out. Reads five bytes behind them. */
+export function fromBytes(out: usize, lane: usize, bytes: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) fused.fromBytes(out, lane, bytes)
+  else integer.fromBytes(out, lane, bytes)
+}
+
+/** A lane of a reduced pair, as the number below p that it is, in 32 bytes. */
+export function toBytes(bytes: usize, pair: usize, lane: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) fused.toBytes(bytes, pair, lane)
+  else integer.toBytes(bytes, pair, lane)
+}
+
+export function copy(out: usize, pair: usize): void {
+  memory.copy(out, pair, PAIR)
+}
+
+const BYTES: usize = SCRATCH + 0x600
+
+/** Of a lane of a reduced pair. */
+export function isZero(pair: usize, lane: usize): bool {
+  toBytes(BYTES, pair, lane)
+  return (load<u64>(BYTES) | load<u64>(BYTES, 8) | load<u64>(BYTES, 16) | load<u64>(BYTES, 24)) == 0
+}
+
+const Z2: usize = SCRATCH + 0x620
+const Z9: usize = Z2 + PAIR
+const Z11: usize = Z2 + 2 * PAIR
+const A: usize = Z2 + 3 * PAIR
+const B: usize = Z2 + 4 * PAIR
+const C: usize = Z2 + 5 * PAIR
 
 /** `out` = a squared `times` times. */
 function squareTimes(out: usize, a: usize, times: i32): void {
   multiply(out, a, a)
   for (let i = 1; i < times; i++) multiply(out, out, out)
 }
-
-const Z2: usize = SCRATCH
-const Z9: usize = SCRATCH + ELEMENT
-const Z11: usize = SCRATCH + 2 * ELEMENT
-const A: usize = SCRATCH + 3 * ELEMENT
-const B: usize = SCRATCH + 4 * ELEMENT
-const C: usize = SCRATCH + 5 * ELEMENT
 
 /** `out` = 1 / z = z^(p − 2), p − 2 = 2^255 − 21. */
 export function invert(out: usize, z: usize): void {
@@ -161,70 +121,4 @@ export function invert(out: usize, z: usize): void {
   multiply(A, B, A) // 2^250 − 1
   squareTimes(A, A, 5)
   multiply(out, A, Z11)
-}
-
-/** Of 32 bytes, little-endian; the highest bit is left out. Reads five bytes behind them. */
-export function fromBytes(out: usize, bytes: usize): void {
-  for (let i: usize = 0; i < 9; i++) {
-    const bit = 29 * i
-    store<i32>(out + 4 * i, <i32>((load<u64>(bytes + (bit >> 3)) >> (bit & 7)) & <u64>MASK))
-  }
-  store<i32>(out, load<i32>(out, 32) & 0x7fffff, 32)
-}
-
-/** `a`, which is reduced, as the number below p that it is, in 32 bytes. */
-export function toBytes(bytes: usize, a: usize): void {
-  copy(A, a)
-  // 2^7 · p more: no limb is negative.
-  store<i32>(A, load<i32>(A) + 2 * (<i32>MASK + 1 - <i32>WRAP))
-  for (let at: usize = 4; at < ELEMENT; at += 4) store<i32>(A + at, load<i32>(A + at) + 2 * <i32>MASK)
-  // First below 2^261 and a little, then below 2^255 and a little, then below 2^255.
-  for (let i = 0; i < 2; i++) {
-    const over = ripple()
-    store<i32>(A, load<i32>(A) + over * <i32>WRAP)
-  }
-  ripple()
-  for (let i = 0; i < 2; i++) {
-    const top = load<i32>(A, 32)
-    store<i32>(A, top & 0x7fffff, 32)
-    store<i32>(A, load<i32>(A) + 19 * (top >> 23))
-    ripple()
-  }
-  // From p to 2^255 − 1: as much as p less.
-  copy(B, A)
-  store<i32>(A, load<i32>(A) + 19)
-  ripple()
-  const from = load<i32>(A, 32) >> 23 == 0 ? B : A
-  store<i32>(from, load<i32>(from, 32) & 0x7fffff, 32)
-  let bits: u64 = 0
-  let count: u64 = 0
-  let at = bytes
-  for (let limb: usize = 0; limb < ELEMENT; limb += 4) {
-    bits |= <u64>load<u32>(from + limb) << count
-    count += 29
-    for (; count >= 8; count -= 8) {
-      store<u8>(at++, <u8>bits)
-      bits >>= 8
-    }
-  }
-  // 261 bits were written as 32 bytes and five zero bits.
-}
-
-const BYTES: usize = SCRATCH + 6 * ELEMENT
-
-/** Of a reduced one. */
-export function isZero(a: usize): bool {
-  toBytes(BYTES, a)
-  return (load<u64>(BYTES) | load<u64>(BYTES, 8) | load<u64>(BYTES, 16) | load<u64>(BYTES, 24)) == 0
-}
-
-/** Carries A from limb to limb, and returns what is above the last. */
-function ripple(): i32 {
-  let over = 0
-  for (let at: usize = 0; at < ELEMENT; at += 4) {
-    const limb = load<i32>(A + at) + over
-    store<i32>(A + at, limb & <i32>MASK)
-    over = limb >> 29
-  }
-  return over
 }
