@@ -50,6 +50,22 @@ interface Places {
   signedEnd: number
 }
 
+const nowhere = (): Places => ({
+  fromAt: -1,
+  fromEnd: -1,
+  dataAt: -1,
+  dataEnd: -1,
+  seqnoAt: -1,
+  seqnoEnd: -1,
+  topicAt: -1,
+  topicEnd: -1,
+  signatureAt: -1,
+  signatureEnd: -1,
+  keyAt: -1,
+  keyEnd: -1,
+  signedEnd: 0,
+})
+
 export class Message {
   /** The encoded message. */
   raw: Uint8Array
@@ -57,12 +73,15 @@ export class Message {
   readonly author: Author | undefined
   id = ''
   readonly #places: Places
+  /** What is signed stands before `raw` in its buffer: SIGN_PREFIX, and no copy is made of the rest. */
+  #prefixed: boolean
 
-  constructor(raw: Uint8Array, topic: string, author: Author | undefined, places: Places) {
+  constructor(raw: Uint8Array, topic: string, author: Author | undefined, places: Places, prefixed: boolean) {
     this.raw = raw
     this.topic = topic
     this.author = author
     this.#places = places
+    this.#prefixed = prefixed
   }
 
   get from(): Uint8Array | undefined {
@@ -108,22 +127,35 @@ export class Message {
     return fromAt >= 0 || seqnoAt >= 0 || keyAt >= 0
   }
 
-  /** What the signature is over. */
+  /** What the signature is over. The message moves to where the prefix stands before it, and so lets go of what it came in. */
   signingBytes(): Uint8Array {
-    return signingBytesOf(this.raw.subarray(0, this.#places.signedEnd))
+    if (!this.#prefixed) {
+      const raw = prefixed(this.raw.length)
+      raw.set(this.raw)
+      this.raw = raw
+      this.#prefixed = true
+    }
+    const { buffer, byteOffset } = this.raw
+    return new Uint8Array(buffer, byteOffset - SIGN_PREFIX.length, SIGN_PREFIX.length + this.#places.signedEnd)
   }
 
   /** Lets go of what it came in, where that is much larger. */
   keep(): void {
-    if (this.raw.buffer.byteLength > GOSSIP_MAX_PINNED * this.raw.length) this.raw = copyOf(this.raw)
+    if (!this.#prefixed && this.raw.buffer.byteLength > GOSSIP_MAX_PINNED * this.raw.length) this.raw = copyOf(this.raw)
   }
 
   /** Adds the signature to a message of ours that had none, and the `key` where the peer id does not tell it. */
   sign(signature: Uint8Array, key: Uint8Array | undefined): void {
     const places = this.#places
-    places.signatureEnd = this.raw.length + fieldLength(signature.length)
+    const { signedEnd } = places
+    places.signatureEnd = signedEnd + fieldLength(signature.length)
     places.signatureAt = places.signatureEnd - signature.length
-    this.raw = addSignature(this.raw, signature, key)
+    if (key === undefined && this.raw.length === places.signatureEnd) {
+      writeField(SIGNATURE, signature, this.raw, signedEnd)
+      return
+    }
+    this.raw = addSignature(this.raw.subarray(0, signedEnd), signature, key)
+    this.#prefixed = false
     if (key === undefined) return
     places.keyEnd = this.raw.length
     places.keyAt = places.keyEnd - key.length
@@ -136,21 +168,7 @@ export class Message {
 
 /** Undefined where it has no topic, or none that can be read. Throws ERR_DECODE. */
 export const readMessage = (raw: Uint8Array, names: TopicNames, authors: Authors, messageId: MessageId): Message | undefined => {
-  const places: Places = {
-    fromAt: -1,
-    fromEnd: -1,
-    dataAt: -1,
-    dataEnd: -1,
-    seqnoAt: -1,
-    seqnoEnd: -1,
-    topicAt: -1,
-    topicEnd: -1,
-    signatureAt: -1,
-    signatureEnd: -1,
-    keyAt: -1,
-    keyEnd: -1,
-    signedEnd: 0,
-  }
+  const places = nowhere()
   const reader = new WireReader(raw)
   let canonical = true
   let last = 0
@@ -198,7 +216,7 @@ export const readMessage = (raw: Uint8Array, names: TopicNames, authors: Authors
   const topic = names.read(raw, places.topicAt, places.topicEnd)
   if (topic === undefined) return undefined
   const author = places.fromAt < 0 ? undefined : authors.read(raw, places.fromAt, places.fromEnd)
-  const message = new Message(raw, topic, author, places)
+  const message = new Message(raw, topic, author, places, false)
   message.id = messageId(message)
   return message
 }
@@ -228,27 +246,52 @@ const rewrite = (raw: Uint8Array, places: Places): Uint8Array => {
   return out
 }
 
-/** A message of ours before it is signed; without `from` and `seqno` where nothing is. */
-export const encodeUnsigned = (topic: string, data: Uint8Array, from?: Uint8Array, seqno?: Uint8Array): Uint8Array => {
+/**
+ * A message of ours before it is signed, without its id; without `author` and `seqno` where nothing is. With room for a signature of as many
+ * bytes, another one has it copied.
+ */
+export const writeMessage = (
+  names: TopicNames,
+  topic: string,
+  data: Uint8Array,
+  author?: Author,
+  seqno?: Uint8Array,
+  signature = 0,
+): Message => {
   const topicLength = utf8Length(topic)
   let length = fieldLength(data.length) + fieldLength(topicLength)
-  if (from !== undefined) length += fieldLength(from.length)
+  if (author !== undefined) length += fieldLength(author.bytes.length)
   if (seqno !== undefined) length += fieldLength(seqno.length)
-  const out = room(length)
-  let at = from === undefined ? 0 : writeField(FROM, from, out, 0)
-  at = writeField(DATA, data, out, at)
-  if (seqno !== undefined) at = writeField(SEQNO, seqno, out, at)
-  out[at++] = TOPIC
-  writeUtf8(topic, out, writeVarint(topicLength, out, at))
-  return out
+  const raw = prefixed(length + (signature > 0 ? fieldLength(signature) : 0))
+  const places = nowhere()
+  let at = 0
+  if (author !== undefined) {
+    at = writeField(FROM, author.bytes, raw, at)
+    places.fromAt = at - author.bytes.length
+    places.fromEnd = at
+  }
+  at = writeField(DATA, data, raw, at)
+  places.dataAt = at - data.length
+  places.dataEnd = at
+  if (seqno !== undefined) {
+    at = writeField(SEQNO, seqno, raw, at)
+    places.seqnoAt = at - seqno.length
+    places.seqnoEnd = at
+  }
+  raw[at++] = TOPIC
+  places.topicAt = writeVarint(topicLength, raw, at)
+  places.topicEnd = writeUtf8(topic, raw, places.topicAt)
+  places.signedEnd = places.topicEnd
+  // As peers read it.
+  const name = names.read(raw, places.topicAt, places.topicEnd) ?? topic
+  return new Message(raw, name, author, places, true)
 }
 
-/** What is signed of `encodeUnsigned`. */
-export const signingBytesOf = (unsigned: Uint8Array): Uint8Array => {
-  const bytes = room(SIGN_PREFIX.length + unsigned.length)
+/** Room for so many bytes of a message, behind SIGN_PREFIX. */
+const prefixed = (length: number): Uint8Array => {
+  const bytes = room(SIGN_PREFIX.length + length)
   bytes.set(SIGN_PREFIX)
-  bytes.set(unsigned, SIGN_PREFIX.length)
-  return bytes
+  return bytes.subarray(SIGN_PREFIX.length)
 }
 
 /** The signed message. `key` where the peer id does not tell it. */

@@ -8,11 +8,15 @@
 
 import { TabmeshError } from '../../../errors.ts'
 import { GOSSIP_MAX_DATA } from '../../limits.ts'
+import { Author } from './authors.ts'
 import { publish } from './forwarding.ts'
-import { encodeUnsigned, type Message, readMessage } from './message.ts'
+import { type Message, writeMessage } from './message.ts'
 import { VALID } from './seen.ts'
 import { seqnoBytes } from './signing.ts'
 import type { State } from './state.ts'
+
+/** Bytes of an Ed25519 signature (RFC 8032 §5.1.6), the one of most peers. */
+const SIGNATURE = 64
 
 /** A message on its way: unsigned, then ready, or given up where it could not be signed. */
 interface Outgoing {
@@ -22,6 +26,8 @@ interface Outgoing {
 
 export class Publishing {
   readonly #state: State
+  /** This peer, where messages are signed. */
+  readonly #author: Author | undefined
   /** Of the next message. */
   readonly #seqno: Uint8Array
   #tickets = 0
@@ -31,6 +37,8 @@ export class Publishing {
   /** `seqno` is that of the first message. */
   constructor(state: State, seqno: bigint) {
     this.#state = state
+    const { signing } = state.setup
+    this.#author = signing.t === 'StrictSign' ? new Author(signing.from) : undefined
     this.#seqno = seqnoBytes(seqno)
   }
 
@@ -45,9 +53,8 @@ export class Publishing {
       throw new TabmeshError('ERR_INVALID_ARGUMENT', `a message of ${data.length} bytes, where ${GOSSIP_MAX_DATA} reach all peers`)
     const { setup, seen } = this.#state
     const { signing } = setup
-    const unsigned = signing.t === 'StrictSign' ? encodeUnsigned(topic, data, signing.from, this.#seqno) : encodeUnsigned(topic, data)
-    if (signing.t === 'StrictSign') countUp(this.#seqno)
-    const message = this.#read(unsigned)
+    const message = this.#write(topic, data)
+    message.id = setup.messageId(message)
     if (seen.get(message.id) !== undefined) return undefined
     seen.add(message.id, VALID, now)
     if (signing.t === 'StrictNoSign') {
@@ -75,10 +82,11 @@ export class Publishing {
     }
   }
 
-  #read(raw: Uint8Array): Message {
-    const { names, authors, messageId } = this.#state.setup
-    const message = readMessage(raw, names, authors, messageId)
-    if (message === undefined) throw new TabmeshError('ERR_INTERNAL', 'a message of our own can not be read')
+  #write(topic: string, data: Uint8Array): Message {
+    const { names } = this.#state.setup
+    if (this.#author === undefined) return writeMessage(names, topic, data)
+    const message = writeMessage(names, topic, data, this.#author, this.#seqno, SIGNATURE)
+    countUp(this.#seqno)
     return message
   }
 

@@ -5,8 +5,8 @@ import { frame } from '../../codec/varint.ts'
 import { GOSSIP_MAX_ID, GOSSIP_MAX_LIST, GOSSIP_MAX_OFFERED } from '../../limits.ts'
 import { messageOf, peerOf, rpcOf } from '../../testing/gossip/lab.ts'
 import { codeOf, decodes, mutate, property } from '../../testing/property.ts'
-import { Authors } from './authors.ts'
-import { addSignature, encodeUnsigned, readMessage, signingBytesOf } from './message.ts'
+import { Author, Authors } from './authors.ts'
+import { addSignature, readMessage, writeMessage } from './message.ts'
 import { contentMessageId, originMessageId } from './message-id.ts'
 import type { Rpc } from './rpc.ts'
 import { RpcReader } from './rpc-reader.ts'
@@ -119,19 +119,25 @@ describe('a message', () => {
   const readOne = (raw: Uint8Array) => readMessage(raw, names, authors, originMessageId)
 
   it('is signed over the prefix and what comes before the signature (pubsub/README.md)', () => {
-    const unsigned = encodeUnsigned('t', utf8('d'), Uint8Array.of(1), new Uint8Array(8))
+    const ours = writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8))
+    const unsigned = ours.raw
+    const bytes = concat([utf8('libp2p-pubsub:'), unsigned])
     expect(hex(unsigned)).toBe('0a01011201641a080000000000000000220174')
-    expect(hex(signingBytesOf(unsigned))).toBe(hex(concat([utf8('libp2p-pubsub:'), unsigned])))
+    expect(hex(ours.signingBytes())).toBe(hex(bytes))
     const signed = readOne(addSignature(unsigned, Uint8Array.of(9, 9), Uint8Array.of(8)))
-    expect(hex(signed?.signingBytes() ?? new Uint8Array())).toBe(hex(signingBytesOf(unsigned)))
+    expect(hex(signed?.signingBytes() ?? new Uint8Array())).toBe(hex(bytes))
     expect([signed?.signature, signed?.key]).toEqual([Uint8Array.of(9, 9), Uint8Array.of(8)])
   })
 
   it('in another form than that which is signed is written anew, without what is not its own', () => {
-    const plain = addSignature(encodeUnsigned('t', utf8('d'), Uint8Array.of(1), new Uint8Array(8)), Uint8Array.of(9), undefined)
+    const plain = addSignature(
+      writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8)).raw,
+      Uint8Array.of(9),
+      undefined,
+    )
     for (const strange of [
       // The signature first; a field of the future behind; a long length; the data twice, of which the last counts.
-      concat([unhex('2a0109'), encodeUnsigned('t', utf8('d'), Uint8Array.of(1), new Uint8Array(8))]),
+      concat([unhex('2a0109'), writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8)).raw]),
       concat([plain, unhex('7a03616263')]),
       concat([unhex('0a8100 01'), plain.subarray(3)]),
       concat([unhex('120178'), plain]),

@@ -76,13 +76,13 @@ describe('a received message', () => {
   }
 
   it('with a seqno of another length than eight bytes, or of no peer, counts against its sender', async () => {
-    const { addSignature, encodeUnsigned, readMessage } = await import('./message.ts')
-    const { Authors } = await import('./authors.ts')
+    const { addSignature, readMessage, writeMessage } = await import('./message.ts')
+    const { Author, Authors } = await import('./authors.ts')
     const { TopicNames } = await import('./text.ts')
     const { originMessageId } = await import('./message-id.ts')
     const make = (from: Uint8Array | undefined, seqno: Uint8Array | undefined) =>
       readMessage(
-        addSignature(encodeUnsigned('news', utf8('x'), from, seqno), new Uint8Array(64), undefined),
+        addSignature(writeMessage(new TopicNames(), 'news', utf8('x'), from && new Author(from), seqno).raw, new Uint8Array(64), undefined),
         new TopicNames(),
         new Authors(),
         originMessageId,

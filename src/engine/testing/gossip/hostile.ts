@@ -8,8 +8,8 @@
  */
 
 import type { PeerId } from '../../codec/peer-id.ts'
-import type { Authors } from '../../protocols/gossipsub/authors.ts'
-import { addSignature, encodeUnsigned, type Message, readMessage } from '../../protocols/gossipsub/message.ts'
+import { Author, type Authors } from '../../protocols/gossipsub/authors.ts'
+import { addSignature, type Message, readMessage, writeMessage } from '../../protocols/gossipsub/message.ts'
 import { originMessageId } from '../../protocols/gossipsub/message-id.ts'
 import type { Control, Rpc } from '../../protocols/gossipsub/rpc.ts'
 import { seqnoBytes } from '../../protocols/gossipsub/signing.ts'
@@ -98,7 +98,13 @@ export class Hostile {
     const messages: Message[] = []
     for (const topic of this.#topics) {
       for (let i = 0; i < SPAM; i++) {
-        const unsigned = encodeUnsigned(topic, new Uint8Array(100), this.#bytes, seqnoBytes(BigInt(this.#count++)))
+        const unsigned = writeMessage(
+          this.#names,
+          topic,
+          new Uint8Array(100),
+          new Author(this.#bytes),
+          seqnoBytes(BigInt(this.#count++)),
+        ).raw
         const raw = addSignature(unsigned, new Uint8Array(64).fill(WRONG), undefined)
         const message = readMessage(raw, this.#names, this.#authors, originMessageId)
         if (message !== undefined) messages.push(message)

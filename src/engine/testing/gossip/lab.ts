@@ -5,8 +5,8 @@
 import { publicKey } from '../../codec/keys.ts'
 import type { PeerId } from '../../codec/peer-id.ts'
 import { peerIdFromKey, peerIdToBytes } from '../../codec/peer-id.ts'
-import { Authors } from '../../protocols/gossipsub/authors.ts'
-import { addSignature, encodeUnsigned, type Message, type MessageId, readMessage } from '../../protocols/gossipsub/message.ts'
+import { Author, Authors } from '../../protocols/gossipsub/authors.ts'
+import { addSignature, type Message, type MessageId, readMessage, writeMessage } from '../../protocols/gossipsub/message.ts'
 import { contentMessageId, originMessageId } from '../../protocols/gossipsub/message-id.ts'
 import { MESHSUB_12, type PubsubProtocol } from '../../protocols/gossipsub/peer.ts'
 import { Router, type RouterOptions } from '../../protocols/gossipsub/router.ts'
@@ -61,9 +61,9 @@ export const messageOf = ({
   unsigned = false,
 }: MessageOptions): Message => {
   const raw = unsigned
-    ? encodeUnsigned(topic, data)
+    ? writeMessage(new TopicNames(), topic, data).raw
     : addSignature(
-        encodeUnsigned(topic, data, peerIdToBytes(peerOf(author)), seqnoBytes(BigInt(seqno))),
+        writeMessage(new TopicNames(), topic, data, new Author(peerIdToBytes(peerOf(author))), seqnoBytes(BigInt(seqno))).raw,
         new Uint8Array(64).fill(wrong ? WRONG : 1),
         undefined,
       )
