@@ -221,10 +221,15 @@ export const pubsubPort = (port: MessagePort, node: Node, options: PubsubPortOpt
   const pump = (): void => {
     if (pumping || closed) return
     pumping = true
-    while (at < queue.length && inHand < PUBSUB_SIGNING && service.backlog < PUBSUB_BACKLOG) {
-      const publication = queue[at++] as Publication
-      publish(publication)
-      if (publication.last) lane.done()
+    while (at < queue.length) {
+      // Each message adds one to these at most.
+      let room = Math.min(PUBSUB_SIGNING - inHand, PUBSUB_BACKLOG - service.backlog)
+      if (room <= 0) break
+      for (; room > 0 && at < queue.length; room--) {
+        const publication = queue[at++] as Publication
+        publish(publication)
+        if (publication.last) lane.done()
+      }
     }
     pumping = false
     if (at < queue.length) retry ??= host.after(PUBSUB_RETRY, again)

@@ -47,21 +47,24 @@ export const verifier = (tables = new AuthorTables(instantiateEd25519)): Host['v
     }
   }
 
+  const settle = (question: Question, valid: boolean): void => {
+    question.valid = valid
+    tell()
+  }
+
+  const byPlatform = (question: Question, key: PublicKey, bytes: Uint8Array, signature: Uint8Array): void =>
+    checkByPlatform(key, bytes, signature, (valid) => {
+      settle(question, valid)
+      if (!valid) return
+      if (met.has(key)) tables.right(key)
+      else met.add(key)
+    })
+
   return (key, bytes, signature, done) => {
     const question: Question = { done, valid: undefined }
     questions.push(question)
-    const settle = (valid: boolean): void => {
-      question.valid = valid
-      tell()
-    }
-    const byPlatform = (): void =>
-      checkByPlatform(key, bytes, signature, (valid) => {
-        settle(valid)
-        if (!valid) return
-        if (met.has(key)) tables.right(key)
-        else met.add(key)
-      })
-    if (!met.has(key) || !tables.check(key, bytes, signature, (right) => (right ? settle(true) : byPlatform()))) byPlatform()
+    const checked = (right: boolean): void => (right ? settle(question, true) : byPlatform(question, key, bytes, signature))
+    if (!met.has(key) || !tables.check(key, bytes, signature, checked)) byPlatform(question, key, bytes, signature)
   }
 }
 

@@ -30,9 +30,9 @@ export class Publishing {
   readonly #author: Author | undefined
   /** Of the next message. */
   readonly #seqno: Uint8Array
-  #tickets = 0
-  /** By ticket, in the order in which they were published. */
-  readonly #outgoing = new Map<number, Outgoing>()
+  /** In the order in which they were published, and the ticket of the first. */
+  readonly #outgoing: Outgoing[] = []
+  #first = 0
 
   /** `seqno` is that of the first message. */
   constructor(state: State, seqno: bigint) {
@@ -44,7 +44,7 @@ export class Publishing {
 
   /** Messages that are not signed yet. */
   get waiting(): number {
-    return this.#outgoing.size
+    return this.#outgoing.length
   }
 
   /** The id; undefined where the same was published before. Throws ERR_INVALID_ARGUMENT. */
@@ -61,22 +61,23 @@ export class Publishing {
       this.#send(message, now)
       return message.id
     }
-    const ticket = this.#tickets++
-    this.#outgoing.set(ticket, { message, state: 'unsigned' })
+    const ticket = this.#first + this.#outgoing.length
+    this.#outgoing.push({ message, state: 'unsigned' })
     this.#state.say({ t: 'sign', ticket, bytes: message.signingBytes() })
     return message.id
   }
 
   /** The answer to `sign`; undefined where there is no signature to be had: that message is not sent. */
   signed(ticket: number, signature: Uint8Array | undefined, now: number): void {
-    const outgoing = this.#outgoing.get(ticket)
+    const outgoing = this.#outgoing[ticket - this.#first]
     const { signing } = this.#state.setup
     if (outgoing === undefined || signing.t === 'StrictNoSign') return
     if (signature !== undefined) outgoing.message.sign(signature, signing.key)
     outgoing.state = signature === undefined ? 'failed' : 'signed'
-    for (const [first, { message, state }] of this.#outgoing) {
-      if (state === 'unsigned') break
-      this.#outgoing.delete(first)
+    for (let first = this.#outgoing[0]; first !== undefined && first.state !== 'unsigned'; first = this.#outgoing[0]) {
+      this.#outgoing.shift()
+      this.#first += 1
+      const { message, state } = first
       if (state === 'signed') this.#send(message, now)
       else this.#state.say({ t: 'published', id: message.id, peers: undefined })
     }

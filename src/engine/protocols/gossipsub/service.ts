@@ -113,6 +113,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
   const meshes = new Map<PeerId, number>()
   /** By message id: who wants to know what became of it. */
   const published = new Map<string, Published>()
+  let answers: RouterInput[] = []
   let draining = false
   let timer: { readonly at: number; readonly cancel: Cancel } | undefined
   let stopped = false
@@ -120,6 +121,20 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
   const handle = (input: RouterInput): void => {
     if (stopped) return
     router.handle(input, net.host.now())
+    drain()
+  }
+
+  /** A signature was checked. Of many in one turn the router hears together, at its end. */
+  const answered = (answer: RouterInput): void => {
+    if (answers.push(answer) === 1) net.host.defer(takeAnswers)
+  }
+
+  const takeAnswers = (): void => {
+    const some = answers
+    answers = []
+    if (stopped) return
+    const now = net.host.now()
+    for (const answer of some) router.handle(answer, now)
     drain()
   }
 
@@ -147,7 +162,7 @@ export const gossipsubService = (options: GossipsubOptions): GossipsubService =>
           handle({ t: 'signed', ticket: output.ticket, signature: signature instanceof TabmeshError ? undefined : signature }),
         )
       case 'verify':
-        return net.host.verify(output.key, output.bytes, output.signature, (valid) => handle({ t: 'verified', id: output.id, valid }))
+        return net.host.verify(output.key, output.bytes, output.signature, (valid) => answered({ t: 'verified', id: output.id, valid }))
       case 'validate': {
         const { message, from } = output
         const done = (verdict: Verdict): void => handle({ t: 'verdict', id: message.id, verdict })

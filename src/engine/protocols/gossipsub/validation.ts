@@ -124,7 +124,7 @@ export class Validation {
     const state = this.#state
     const { id } = message
     message.keep()
-    state.seen.add(id, VALIDATING, now)
+    state.seen.add(id, topic.validated ? VALIDATING : VALID, now)
     state.promises.fulfilled(id)
     sayDontWant(state, topic, message, peer)
     if (topic.validated || others.length > 0) {
@@ -142,7 +142,10 @@ export class Validation {
     this.#validating.delete(id)
     const { message, peer, topic } = pending
     const { seen, deliveries, counts } = this.#state
-    if (verdict === 'accept') return this.#accept(topic, message, peer, now)
+    if (verdict === 'accept') {
+      seen.settle(id, VALID)
+      return this.#accept(topic, message, peer, now)
+    }
     if (verdict === 'reject') {
       counts.invalid += 1
       seen.settle(id, INVALID)
@@ -156,7 +159,6 @@ export class Validation {
 
   #accept(topic: Topic, message: Message, peer: Peer, now: number): void {
     const state = this.#state
-    state.seen.settle(message.id, VALID)
     state.deliveries.accepted(message.id, topic, peer, now)
     if (topic.mesh === undefined) return
     state.counts.delivered += 1
