@@ -129,6 +129,20 @@ describe('a message', () => {
     expect([signed?.signature, signed?.key]).toEqual([Uint8Array.of(9, 9), Uint8Array.of(8)])
   })
 
+  it('of ours has room for a signature of one length, and takes any', () => {
+    const ours = () => writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8), 64)
+    const unsigned = writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8)).raw
+    for (const length of [64, 71]) {
+      const message = ours()
+      const signature = new Uint8Array(length).fill(7)
+      expect(hex(message.signingBytes())).toBe(hex(concat([utf8('libp2p-pubsub:'), unsigned])))
+      message.sign(signature, undefined)
+      expect(hex(message.raw)).toBe(hex(addSignature(unsigned, signature, undefined)))
+      expect(message.signature).toEqual(signature)
+      expect(hex(message.signingBytes())).toBe(hex(concat([utf8('libp2p-pubsub:'), unsigned])))
+    }
+  })
+
   it('in another form than that which is signed is written anew, without what is not its own', () => {
     const plain = addSignature(
       writeMessage(names, 't', utf8('d'), new Author(Uint8Array.of(1)), new Uint8Array(8)).raw,
