@@ -250,13 +250,20 @@ const MESSAGE_BYTES = 100
 /** What has not come after so long a silence is lost. */
 const PATIENCE = 6_000
 
-/** Two fresh pages of a stack, connected over WebRTC and in one topic. @param {Lab} lab @param {Report} report @param {Column} column */
-const openPubsubPair = async (lab, report, column) => {
+/**
+ * Two fresh pages of a stack, connected over WebRTC and in one topic.
+ *
+ * @param {Lab} lab
+ * @param {Report} report
+ * @param {Column} column
+ * @param {object} identity
+ */
+const openPubsubPair = async (lab, report, column, identity) => {
   const driver = column === 'js' ? 'js-pubsub' : column
   const [a, b] = [await lab.open(driver), await lab.open(driver)]
   for (const page of [a, b]) {
     await page.call('load', lab.scripts[column])
-    await page.call('start', { relays: [lab.relay.address] })
+    await page.call('start', { relays: [lab.relay.address], ...identity })
   }
   await a.call('webrtcAddress')
   const address = await b.call('webrtcAddress')
@@ -267,7 +274,8 @@ const openPubsubPair = async (lab, report, column) => {
 
 /**
  * One page publishes messages in one go, signed; the other one hears them. Pages are fresh in each round, for js-libp2p does not always get over
- * a flood.
+ * a flood. js-libp2p's key is one in memory, made at the start, and so is ours where the two are compared; beside it stands the identity that a page
+ * of ours has by default, whose key the browser keeps and signs with.
  *
  * @param {Lab} lab
  * @param {Report} report
@@ -277,8 +285,12 @@ const openPubsubPair = async (lab, report, column) => {
 export const pubsubRound = async (lab, report, amounts, round) => {
   const { messages } = amounts
   const group = `gossipsub page to page, ${messages.toLocaleString('en')} signed messages of ${MESSAGE_BYTES} B in one go`
-  for (const column of turned(stacks(lab), round)) {
-    const { a, b } = await openPubsubPair(lab, report, column)
+  const kinds = /** @type {{ column: Column, identity: object, name: string }[]} */ ([
+    ...stacks(lab).map((column) => ({ column, identity: column === 'ours' ? { identity: 'ephemeral' } : {}, name: '' })),
+    { column: 'ours', identity: { identity: 'persistent' }, name: ', key kept by the browser' },
+  ])
+  for (const { column, identity, name } of turned(kinds, round)) {
+    const { a, b } = await openPubsubPair(lab, report, column, identity)
     // Warms both up.
     await a.call('prepare', messages / 10, MESSAGE_BYTES)
     await Promise.all([b.call('receive', messages / 10, PATIENCE), a.call('publish', TOPIC)])
@@ -291,9 +303,12 @@ export const pubsubRound = async (lab, report, amounts, round) => {
     const ms = performance.now() - began - ago
     const [publisher, subscriber] = [await a.call('end'), await b.call('end')]
     report.lost(column, messages - got, messages)
-    report.add(group, 'published and heard', '/s', column, (got / ms) * 1000)
-    report.add(group, 'publisher: longest stall of the main thread', 'stall', column, publisher.stall)
-    report.add(group, 'subscriber: longest stall of the main thread', 'stall', column, subscriber.stall)
+    // What js-libp2p did stands beside both of ours.
+    for (const row of column === 'js' ? kinds.filter((kind) => kind.column === 'ours').map((kind) => kind.name) : [name]) {
+      report.add(group, `published and heard${row}`, '/s', column, (got / ms) * 1000)
+      report.add(group, `publisher: longest stall of the main thread${row}`, 'stall', column, publisher.stall)
+      report.add(group, `subscriber: longest stall of the main thread${row}`, 'stall', column, subscriber.stall)
+    }
     for (const page of [a, b]) await page.close()
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Ed25519Tables, instantiateEd25519, TABLES } from '../../workers/ed25519/load.ts'
+import { type Ed25519Instance, ed25519Tables, instantiateEd25519, TABLES } from '../../workers/ed25519/load.ts'
 import { privateKey } from '../engine/codec/keys.ts'
 import { signWith } from '../engine/crypto/verify.ts'
 import { AUTHOR_TABLE_FROM } from '../engine/limits.ts'
@@ -11,7 +11,7 @@ const random = prng(7)
 
 /** Notes what the module is asked, and answers with the module's own voice. */
 const watched = () => {
-  const module = instantiateEd25519() as Ed25519Tables
+  const module = ed25519Tables(instantiateEd25519() as Ed25519Instance)
   const asked = { tables: [] as number[], batches: [] as number[] }
   const tables = new AuthorTables(() => ({
     takes: module.takes,

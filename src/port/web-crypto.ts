@@ -8,7 +8,7 @@
  * Bounds: what is asked for. A key is imported once for as long as the engine keeps it.
  */
 
-import { instantiateEd25519 } from '../../workers/ed25519/load.ts'
+import { type Ed25519Tables, ed25519Tables, instantiateEd25519 } from '../../workers/ed25519/load.ts'
 import type { PublicKey } from '../engine/codec/keys.ts'
 import { verifySignature } from '../engine/crypto/verify.ts'
 import { nobleX25519, type X25519 } from '../engine/crypto/x25519.ts'
@@ -24,8 +24,13 @@ interface Question {
 
 const keys = new WeakMap<PublicKey, Promise<CryptoKey>>()
 
+const authorTables = (): Ed25519Tables | undefined => {
+  const instance = instantiateEd25519()
+  return instance && ed25519Tables(instance)
+}
+
 /** A host's `verify`. */
-export const verifier = (tables = new AuthorTables(instantiateEd25519)): Host['verify'] => {
+export const verifier = (tables = new AuthorTables(authorTables)): Host['verify'] => {
   /** What was asked for, in order, and the first of it that was not told. */
   let questions: Question[] = []
   let first = 0

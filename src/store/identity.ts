@@ -3,7 +3,8 @@
  *
  * Where WebCrypto has Ed25519 the private key is a non-extractable CryptoKey kept in IndexedDB; elsewhere (insecure
  * origins, older browsers) @noble/curves signs with key bytes kept there. One page at a time holds the identity of a
- * name: a second one gets an ephemeral key and the page hears ERR_IDENTITY_IN_USE.
+ * name: a second one gets an ephemeral key and the page hears ERR_IDENTITY_IN_USE. A key that is not kept, the application's own or an
+ * ephemeral one, is at hand here, which makes many signatures cheaper (sign-together.ts).
  *
  *   claim ──▶ Web Lock free ─────────────────────────▶ held (until the worker ends)
  *         └─▶ taken: does a living holder answer on the BroadcastChannel?
@@ -14,6 +15,7 @@ import { decodePrivateKey, type PrivateKey, type PublicKey, privateKey, publicKe
 import { signWith } from '../engine/crypto/verify.ts'
 import { TabmeshError } from '../errors.ts'
 import { IDENTITY, withDatabase } from './database.ts'
+import { signTogether } from './sign-together.ts'
 
 /** A key that signs; where it lives is its own affair. */
 export interface Identity {
@@ -43,18 +45,18 @@ export const openIdentity = async (
   name: string,
 ): Promise<IdentityResult> => {
   if (typeof kind === 'object') return { identity: await fromGiven(decodePrivateKey(kind.privateKey)), kept: false, release: () => {} }
-  if (kind === 'ephemeral') return { identity: fromStored(await generate()), kept: false, release: () => {} }
+  if (kind === 'ephemeral') return { identity: await ephemeral(), kept: false, release: () => {} }
   const release = await claim(name)
   if (release === undefined) {
     const warning = new TabmeshError('ERR_IDENTITY_IN_USE', `the identity '${name}' is held by another page`)
-    return { identity: fromStored(await generate()), kept: false, warning, release: () => {} }
+    return { identity: await ephemeral(), kept: false, warning, release: () => {} }
   }
   try {
     return { identity: fromStored(await load(name)), kept: true, release }
   } catch (cause) {
     release()
     const warning = new TabmeshError('ERR_STORE', 'the identity could not be kept; this one is ephemeral', { cause })
-    return { identity: fromStored(await generate()), kept: false, warning, release: () => {} }
+    return { identity: await ephemeral(), kept: false, warning, release: () => {} }
   }
 }
 
@@ -82,6 +84,8 @@ const generate = async (): Promise<Stored> => {
   return { seed: crypto.getRandomValues(new Uint8Array(32)) }
 }
 
+const ephemeral = (): Promise<Identity> => fromGiven(privateKey('Ed25519', crypto.getRandomValues(new Uint8Array(32))))
+
 const fromStored = (stored: Stored): Identity =>
   'seed' in stored ? fromKey(privateKey('Ed25519', stored.seed)) : bySubtle(stored.key, publicKey('Ed25519', stored.publicKey))
 
@@ -98,17 +102,14 @@ const bySubtle = (key: CryptoKey, ours: PublicKey): Identity => ({
 /** RFC 8410 §7: all of the DER that stands before the 32 bytes of an Ed25519 key. */
 const ED25519_PKCS8 = Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20)
 
-/** The application's own key. By WebCrypto, where it can be had, a signature takes a tenth of the time. */
+/** A key that is at hand. By WebCrypto, where it can be had, a signature takes a tenth of the time. */
 const fromGiven = async (key: PrivateKey): Promise<Identity> => {
+  if (key.type !== 'Ed25519') return fromKey(key)
   const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined
-  if (subtle === undefined || key.type !== 'Ed25519') return fromKey(key)
-  try {
-    const der = new Uint8Array([...ED25519_PKCS8, ...key.raw])
-    return bySubtle(await subtle.importKey('pkcs8', der, 'Ed25519', false, ['sign']), key.publicKey)
-  } catch {
-    // NotSupportedError: no Ed25519 here.
-    return fromKey(key)
-  }
+  const der = new Uint8Array([...ED25519_PKCS8, ...key.raw])
+  // NotSupportedError: no Ed25519 here.
+  const imported = await subtle?.importKey('pkcs8', der, 'Ed25519', false, ['sign']).catch(() => undefined)
+  return signTogether(imported === undefined ? fromKey(key) : bySubtle(imported, key.publicKey), key)
 }
 
 const fromKey = (key: PrivateKey): Identity => ({ publicKey: key.publicKey, sign: (bytes, done) => done(signWith(key, bytes)) })

@@ -16,7 +16,7 @@ import { fusedModule } from './fused.generated.ts'
 import { integerModule } from './integer.generated.ts'
 
 /** What assembly/index.ts exports. */
-interface Ed25519Exports {
+export interface Ed25519Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
   keyAddress(): number
   scalarAddress(): number
@@ -26,6 +26,12 @@ interface Ed25519Exports {
   vanishes(table: number): number
   begin(i: number, table: number, length: number): void
   finish(count: number): void
+  noncesAddress(): number
+  secretAddress(): number
+  answersAddress(): number
+  drawNonce(i: number, length: number): void
+  commit(count: number): void
+  answer(i: number, length: number): void
 }
 
 /** The little of WebAssembly's types that is used here. */
@@ -57,54 +63,70 @@ export const TABLES = 8
 /** Signatures of one call: they share an inversion, which after so many is no more than what each takes anyway. */
 export const BATCH = 64
 /** The longest message. Hashing is what longer ones take, and the platform is quicker at that. */
-const MAX_SIGNED = 16 * 1024 - 64
+export const MAX_SIGNED = 16 * 1024 - 64
 
 const BASE = 0
 const ORDER = littleEndian(ed25519.Point.Fn.ORDER)
 
-/** The quickest that works here, or undefined where WebAssembly or its SIMD instructions are refused. */
-export const instantiateEd25519 = (): Ed25519Tables | undefined => instantiateFused() ?? instantiateInteger()
+/** An instance with the base point's table. */
+export interface Ed25519Instance {
+  readonly wasm: Ed25519Exports
+  readonly memory: Uint8Array
+  makeTable(table: number, point: typeof ed25519.Point.BASE): void
+  /** Whether so many times the table's point is the neutral one. */
+  vanishes(table: number, scalar: Uint8Array): boolean
+}
 
 /** Where relaxed SIMD and a fused multiply-add are there. */
-export const instantiateFused = (): Ed25519Tables | undefined => instantiate(fusedModule)
+export const instantiateFused = (): Ed25519Instance | undefined => instantiate(fusedModule)
 
 /** Where SIMD is there. */
-export const instantiateInteger = (): Ed25519Tables | undefined => instantiate(integerModule)
+export const instantiateInteger = (): Ed25519Instance | undefined => instantiate(integerModule)
 
-const instantiate = (base64: string): Ed25519Tables | undefined => {
+/** The quickest that works here, or undefined where WebAssembly or its SIMD instructions are refused. */
+export const instantiateEd25519 = (): Ed25519Instance | undefined => instantiateFused() ?? instantiateInteger()
+
+const instantiate = (base64: string): Ed25519Instance | undefined => {
   const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly
   if (api === undefined) return undefined
   try {
     const module = new api.Module(Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)))
-    return tablesOf(new api.Instance(module).exports as Ed25519Exports)
+    return withBase(new api.Instance(module).exports as Ed25519Exports)
   } catch {
     return undefined
   }
 }
 
 /** Undefined where it does not count right. */
-const tablesOf = (wasm: Ed25519Exports): Ed25519Tables | undefined => {
+const withBase = (wasm: Ed25519Exports): Ed25519Instance | undefined => {
   const memory = new Uint8Array(wasm.memory.buffer)
   const keyAt = wasm.keyAddress()
+  const scalarAt = wasm.scalarAddress()
+  const instance: Ed25519Instance = {
+    wasm,
+    memory,
+    makeTable(table, point) {
+      const { x, y } = point.toAffine()
+      memory.set(littleEndian(x), keyAt)
+      memory.set(littleEndian(y), keyAt + 32)
+      wasm.makeTable(table)
+    },
+    vanishes(table, scalar) {
+      memory.set(scalar, scalarAt)
+      return wasm.vanishes(table) !== 0
+    },
+  }
+  instance.makeTable(BASE, ed25519.Point.BASE)
+  // Where a multiply-add is rounded twice, nothing of the table is right, and L times the base point is some other point.
+  return instance.vanishes(BASE, ORDER) ? instance : undefined
+}
+
+/** Checks signatures of authors of whom many come. */
+export const ed25519Tables = ({ wasm, memory, makeTable, vanishes }: Ed25519Instance): Ed25519Tables => {
   const scalarAt = wasm.scalarAddress()
   const textAt = wasm.textAddress()
   const resultsAt = wasm.resultsAddress()
   const { begin, finish } = wasm
-
-  const makeTable = (table: number, point: typeof ed25519.Point.BASE): void => {
-    const { x, y } = point.toAffine()
-    memory.set(littleEndian(x), keyAt)
-    memory.set(littleEndian(y), keyAt + 32)
-    wasm.makeTable(table)
-  }
-  const vanishes = (table: number, scalar: Uint8Array): boolean => {
-    memory.set(scalar, scalarAt)
-    return wasm.vanishes(table) !== 0
-  }
-
-  makeTable(BASE, ed25519.Point.BASE)
-  // Where a multiply-add is rounded twice, nothing of the table is right, and L times the base point is some other point.
-  if (!vanishes(BASE, ORDER)) return undefined
   return {
     make(table, key) {
       try {

@@ -134,14 +134,16 @@ export function scatter(pair: usize, first: usize, second: usize): void {
 }
 
 export function negate(pair: usize, first: bool, second: bool): void {
-  if (first) negateLane(pair)
-  if (second) negateLane(pair + LANE)
+  negateLane(pair, -(<i32>first))
+  negateLane(pair + LANE, -(<i32>second))
 }
 
-function negateLane(a: usize): void {
-  v128.store(a, i32x4.neg(v128.load(a)))
-  v128.store(a, i32x4.neg(v128.load(a, 16)), 16)
-  store<i32>(a, -load<i32>(a, 32), 32)
+/** By the sign: −1 or 0. A mask decides, for it may be secret. */
+function negateLane(a: usize, sign: i32): void {
+  const signs = i32x4.splat(sign)
+  v128.store(a, i32x4.sub(v128.xor(v128.load(a), signs), signs))
+  v128.store(a, i32x4.sub(v128.xor(v128.load(a, 16), signs), signs), 16)
+  store<i32>(a, (load<i32>(a, 32) ^ sign) - sign, 32)
 }
 
 export function fromBytes(pair: usize, lane: usize, bytes: usize): void {

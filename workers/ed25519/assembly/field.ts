@@ -6,7 +6,7 @@
 // Of both: `multiply`, `carry` and `fromBytes` leave reduced elements; a sum or a difference of two reduced ones is not reduced, and of the two
 // factors of a product at least one has to be.
 //
-// Nothing here is secret: times tell what was computed.
+// Whatever the numbers are, the steps are the same (but for `toBytes`, of what is no secret).
 
 import * as fused from './field-fused'
 import * as integer from './field-integer'

@@ -1,4 +1,4 @@
-// Ed25519 signatures (RFC 8032 §5.1.7) by authors of whom many are checked: the modules behind ../load.ts.
+// Ed25519 signatures (RFC 8032 §5.1.7) by authors of whom many are checked: the modules behind ../load.ts. Those of our own are made in sign.ts.
 //
 // A signature R ‖ S of a message M by the key A is right if S·B − h·A encodes to R, byte for byte, where h = SHA-512(R ‖ A ‖ M). Both points
 // are known beforehand, so their multiples come out of tables (point.ts): 32 additions of two points at a time instead of 250 doublings and some
@@ -11,13 +11,13 @@
 //
 // Bounds: 64 signatures a batch, 16 KiB of TEXT, tables 0 to 8.
 
-import { multiply, toBytes } from './field'
-import { BATCH, KEY, LANE, NONCES, PAIR, POINT, RESULTS, S, SCRATCH, SIGNATURES, TABLE, TABLES, TEXT } from './memory'
-import { addMultiples, clear, gatherSums, invertBatch, isNeutral, makeTable, scatterSums, setStep, step, X } from './point'
+import { ANSWERS, BATCH, KEY, LANE, NONCES, POINT, RESULTS, S, SCRATCH, SECRET, SIGNATURES, TABLE, TABLES, TEXT } from './memory'
+import { addMultiples, clear, encodeBatch, gatherSums, invertBatch, isNeutral, makeTable, scatterSums, setStep, step, X } from './point'
 import { reduceHash } from './scalar'
 import { sha512 } from './sha512'
+import { answer, commit, drawNonce } from './sign'
 
-export { makeTable }
+export { answer, commit, drawNonce, makeTable }
 
 export function keyAddress(): usize {
   return KEY
@@ -33,6 +33,18 @@ export function textAddress(): usize {
 
 export function resultsAddress(): usize {
   return RESULTS
+}
+
+export function noncesAddress(): usize {
+  return NONCES
+}
+
+export function secretAddress(): usize {
+  return SECRET
+}
+
+export function answersAddress(): usize {
+  return ANSWERS
 }
 
 const H: usize = SCRATCH + 0x580
@@ -73,17 +85,7 @@ export function finish(count: usize): void {
   }
   invertBatch(<i32>pairs, false)
   for (let i: usize = 0; i < count; i++) {
-    const x = BATCH + (i >> 1) * POINT
-    const y = x + PAIR
-    if ((i & 1) == 0) {
-      multiply(x, x, y + PAIR)
-      multiply(y, y, y + PAIR)
-    }
-    // The lowest bit of x is the highest of the encoding.
-    toBytes(ENCODED, x, i & 1)
-    const sign = load<u8>(ENCODED) << 7
-    toBytes(ENCODED, y, i & 1)
-    store<u8>(ENCODED, load<u8>(ENCODED, 31) | sign, 31)
+    encodeBatch(ENCODED, i)
     const nonce = NONCES + 32 * i
     const differs = v128.or(v128.xor(v128.load(ENCODED), v128.load(nonce)), v128.xor(v128.load(ENCODED, 16), v128.load(nonce, 16)))
     store<u8>(RESULTS + i, v128.any_true(differs) ? 0 : 1)

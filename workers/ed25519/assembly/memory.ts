@@ -14,6 +14,10 @@
 //   ├ SIGNATURES (64 · 8 lanes)         while a batch is gathered, behind its first 32: S·B and −h·A of each, X, Y, Z, T
 //   PRODUCTS (129 pairs)                products of their Z
 //   TEXT (16 KiB + 256)                 R ‖ A ‖ message, set by the host, and room for the padding of SHA-512
+//   SCALARS (65 · 32)                   r of each signature that is being made
+//   ANSWERS (65 · 32)                   and S
+//   SECRET (32)                         a, set by the host
+//   SELECTED (2 · 128)                  what is added next, of the base point's table
 //   TABLES (9 tables)                   that of the base point, then those of authors
 
 export const LANE: usize = ASC_FEATURE_RELAXED_SIMD ? 40 : 36
@@ -33,6 +37,10 @@ export const BATCH: usize = 0x3000
 export const SIGNATURES: usize = BATCH + 32 * POINT
 export const PRODUCTS: usize = BATCH + 128 * POINT
 export const TEXT: usize = 0x10000
+export const SCALARS: usize = 0x15000
+export const ANSWERS: usize = 0x16000
+export const SECRET: usize = 0x17000
+export const SELECTED: usize = 0x17080
 export const TABLES: usize = 0x20000
 
 /** One table: the multiples 1 to 128 of 256^w · P, for each w from 0 to 31. */

@@ -6,7 +6,7 @@
 // The table of a point P has k·256^w·P for all k from 1 to 128 and w from 0 to 31. With it a multiple of P is 32 additions and no doubling:
 // of a scalar in base 256 with digits from −128 to 127 each digit names one entry, to be added or subtracted.
 
-import { add, carry, copy, fromBytes, gather, invert, isZero, multiply, negate, scatter, set, subtract } from './field'
+import { add, carry, copy, fromBytes, gather, invert, isZero, multiply, negate, scatter, set, subtract, toBytes } from './field'
 import { BATCH, ENTRY, KEY, LANE, MULTIPLES, NEUTRAL, PAIR, POINT, PRODUCTS, SCRATCH, TABLE, TABLES, WINDOWS } from './memory'
 
 const TWICE_D_BYTES: usize = memory.data<u64>([0xebd69b9426b2f159, 0x00e0149a8283b156, 0x198e80f2eef3d130, 0x2406d9dc56dffce7, 0])
@@ -16,16 +16,16 @@ const HALF_BYTES: usize = memory.data<u64>([0xfffffffffffffff7, 0xffffffffffffff
 /** The sums. */
 export const X: usize = SCRATCH + 0x900
 const Y: usize = X + PAIR
-const Z: usize = X + 2 * PAIR
+export const Z: usize = X + 2 * PAIR
 const T: usize = X + 3 * PAIR
 const A: usize = X + 4 * PAIR
 const B: usize = X + 5 * PAIR
 const C: usize = X + 6 * PAIR
 const D: usize = X + 7 * PAIR
 /** What is added: y − x, y + x, 2d·x·y, and 2z while a table is made. */
-const MINUS: usize = X + 8 * PAIR
-const PLUS: usize = X + 9 * PAIR
-const PRODUCT: usize = X + 10 * PAIR
+export const MINUS: usize = X + 8 * PAIR
+export const PLUS: usize = X + 9 * PAIR
+export const PRODUCT: usize = X + 10 * PAIR
 const TWICE_Z: usize = X + 11 * PAIR
 const TWICE_D: usize = X + 12 * PAIR
 const HALF: usize = X + 13 * PAIR
@@ -46,7 +46,7 @@ export function isNeutral(): bool {
 }
 
 /** Adds MINUS, PLUS and PRODUCT; `d` is the product of the Z. */
-function addNext(d: usize): void {
+export function addNext(d: usize): void {
   subtract(A, Y, X)
   multiply(A, A, MINUS)
   add(B, Y, X)
@@ -132,6 +132,21 @@ export function invertBatch(count: i32, halve: bool): void {
     multiply(z, A, PRODUCTS + i * PAIR)
     copy(A, B)
   }
+}
+
+/** Writes the encoding of the `i`th point of BATCH after invertBatch; they are taken one after the other. */
+export function encodeBatch(bytes: usize, i: usize): void {
+  const x = BATCH + (i >> 1) * POINT
+  const y = x + PAIR
+  if ((i & 1) == 0) {
+    multiply(x, x, y + PAIR)
+    multiply(y, y, y + PAIR)
+  }
+  // The lowest bit of x is the highest of the encoding.
+  toBytes(bytes, x, i & 1)
+  const sign = load<u8>(bytes) << 7
+  toBytes(bytes, y, i & 1)
+  store<u8>(bytes, load<u8>(bytes, 31) | sign, 31)
 }
 
 function setConstants(): void {
