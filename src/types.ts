@@ -25,7 +25,7 @@ export interface PeerOptions {
   /**
    * `'persistent'` keeps one key in this origin's IndexedDB (default in a browser), `'ephemeral'` makes a new one each
    * time (default elsewhere), `privateKey` is a libp2p protobuf key. A persistent key can be used by a page but not read; the others are in
-   * the memory of the engine's worker, which signs many messages at once three times as fast with them.
+   * the memory of the engine's worker, which signs many messages at once in less than half of the time with them.
    */
   identity?: 'persistent' | 'ephemeral' | { privateKey: Uint8Array }
   /** Database name, so that two peers may live on one origin; `'tabmesh'` by default. */

@@ -352,7 +352,7 @@ export const PUBSUB_BACKLOG = 256
 export const PUBSUB_SIGNING = 256
 /** Right signatures of an author after which a table is made of its key: that takes as long as some twenty to forty checks, so it is no way to slow us down. */
 export const AUTHOR_TABLE_FROM = 128
-/** Signatures of one turn that are worth making together: fewer take as long as one by one, since they share an inversion. */
+/** Signatures of one turn that are worth making together: the module takes as long to make as some 300 by the platform, so only bulk is worth it. */
 export const SIGN_TOGETHER_FROM = 16
 /** Milliseconds until it is looked again whether the slowest peer has caught up. */
 export const PUBSUB_RETRY = 5

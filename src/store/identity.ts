@@ -84,7 +84,24 @@ const generate = async (): Promise<Stored> => {
   return { seed: crypto.getRandomValues(new Uint8Array(32)) }
 }
 
-const ephemeral = (): Promise<Identity> => fromGiven(privateKey('Ed25519', crypto.getRandomValues(new Uint8Array(32))))
+/** RFC 8410 §7: all of the DER that stands before the 32 bytes of an Ed25519 key. */
+const ED25519_PKCS8 = Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20)
+
+/** A fresh key of this page alone. The browser makes it where it can: its public half takes JavaScript's curve some 35 ms the first time. */
+const ephemeral = async (): Promise<Identity> => {
+  const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined
+  try {
+    const pair = (await subtle?.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair | undefined
+    if (subtle !== undefined && pair !== undefined) {
+      const ours = publicKey('Ed25519', new Uint8Array(await subtle.exportKey('raw', pair.publicKey)))
+      const der = new Uint8Array(await subtle.exportKey('pkcs8', pair.privateKey))
+      return signTogether(bySubtle(pair.privateKey, ours), der.slice(ED25519_PKCS8.length))
+    }
+  } catch {
+    // NotSupportedError: no Ed25519 here.
+  }
+  return fromGiven(privateKey('Ed25519', crypto.getRandomValues(new Uint8Array(32))))
+}
 
 const fromStored = (stored: Stored): Identity =>
   'seed' in stored ? fromKey(privateKey('Ed25519', stored.seed)) : bySubtle(stored.key, publicKey('Ed25519', stored.publicKey))
@@ -99,9 +116,6 @@ const bySubtle = (key: CryptoKey, ours: PublicKey): Identity => ({
   },
 })
 
-/** RFC 8410 §7: all of the DER that stands before the 32 bytes of an Ed25519 key. */
-const ED25519_PKCS8 = Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20)
-
 /** A key that is at hand. By WebCrypto, where it can be had, a signature takes a tenth of the time. */
 const fromGiven = async (key: PrivateKey): Promise<Identity> => {
   if (key.type !== 'Ed25519') return fromKey(key)
@@ -109,7 +123,7 @@ const fromGiven = async (key: PrivateKey): Promise<Identity> => {
   const der = new Uint8Array([...ED25519_PKCS8, ...key.raw])
   // NotSupportedError: no Ed25519 here.
   const imported = await subtle?.importKey('pkcs8', der, 'Ed25519', false, ['sign']).catch(() => undefined)
-  return signTogether(imported === undefined ? fromKey(key) : bySubtle(imported, key.publicKey), key)
+  return signTogether(imported === undefined ? fromKey(key) : bySubtle(imported, key.publicKey), key.raw)
 }
 
 const fromKey = (key: PrivateKey): Identity => ({ publicKey: key.publicKey, sign: (bytes, done) => done(signWith(key, bytes)) })

@@ -19,7 +19,7 @@ const signing = (instantiate = instantiateEd25519) => {
         done(signWith(key, bytes))
       },
     },
-    key,
+    key.raw,
     () => {
       seen.instances += 1
       return instantiate()

@@ -1,6 +1,6 @@
 /**
- * Signatures by a key that is at hand: many that are asked for in one turn are made together (workers/ed25519/signer.ts), each in a third of
- * the time that the platform takes for one. A key that is kept in the browser is not at hand, and never comes here.
+ * Signatures by a key that is at hand: many that are asked for in one turn are made together (workers/ed25519/signer.ts), each in less
+ * than half of the time that the platform takes for one. A key that is kept in the browser is not at hand, and never comes here.
  *
  *   sign ─▶ waits for the end of the turn ─┬─ SIGN_TOGETHER_FROM of them or more ─▶ WebAssembly, at once
  *                                          └─ fewer ─▶ one by one, by the platform
@@ -10,7 +10,6 @@
 
 import { type Ed25519Instance, instantiateEd25519 } from '../../workers/ed25519/load.ts'
 import { type Ed25519Signer, ed25519Signer } from '../../workers/ed25519/signer.ts'
-import type { PrivateKey } from '../engine/codec/keys.ts'
 import { SIGN_TOGETHER_FROM } from '../engine/limits.ts'
 import type { Identity } from './identity.ts'
 
@@ -19,10 +18,10 @@ interface Waiting {
   readonly done: Parameters<Identity['sign']>[1]
 }
 
-/** `single` signs by the Ed25519 key, too, one by one. */
+/** `single` signs by the same Ed25519 key, one by one; `seed` is its 32 bytes. */
 export const signTogether = (
   single: Identity,
-  key: PrivateKey,
+  seed: Uint8Array,
   instantiate: () => Ed25519Instance | undefined = instantiateEd25519,
 ): Identity => {
   let waiting: Waiting[] = []
@@ -31,7 +30,7 @@ export const signTogether = (
 
   const load = (): Ed25519Signer | null => {
     const instance = instantiate()
-    return instance === undefined ? null : ed25519Signer(instance, key.raw)
+    return instance === undefined ? null : ed25519Signer(instance, seed)
   }
 
   const sign = (): void => {
