@@ -95,7 +95,9 @@ const ephemeral = async (): Promise<Identity> => {
     if (subtle !== undefined && pair !== undefined) {
       const ours = publicKey('Ed25519', new Uint8Array(await subtle.exportKey('raw', pair.publicKey)))
       const der = new Uint8Array(await subtle.exportKey('pkcs8', pair.privateKey))
-      return signTogether(bySubtle(pair.privateKey, ours), der.slice(ED25519_PKCS8.length))
+      const seed = der.slice(ED25519_PKCS8.length)
+      // A browser that writes more behind the seed than RFC 8410 asks for is not guessed at.
+      if (seed.length === 32) return signTogether(bySubtle(pair.privateKey, ours), seed)
     }
   } catch {
     // NotSupportedError: no Ed25519 here.

@@ -70,7 +70,7 @@ function entryOf(table: usize, window: i32, digit: i32): usize {
   return digit == 0 ? NEUTRAL : table + <usize>(window * MULTIPLES + abs(digit) - 1) * ENTRY
 }
 
-/** To each sum adds a scalar times the point of a table; scalars are 32 bytes and below 2^253. */
+/** To each sum adds a scalar times the point of a table; scalars are 32 bytes and below 2^253. What is read tells the scalars: only for checking. */
 export function addMultiples(firstTable: usize, firstScalar: usize, secondTable: usize, secondScalar: usize): void {
   let firstOver = 0
   let secondOver = 0
